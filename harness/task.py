@@ -1,0 +1,174 @@
+"""What a method sees (`Task`, `Support`) and what it gives back (`Classifier`).
+
+This module and `harness.backbones` are all that a method imports. Nothing in it leads to a test
+image or a test label: a `Task` holds tensors of the support set, never the data set.
+
+Shapes are written with N support images, C classes, d feature dimensions, V augmented views,
+and H×W pixels. Features are *unnormalised* unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from harness.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class names in label order and the prompt templates they are read under."""
+
+    names: tuple[str, ...]
+    templates: tuple[str, ...] = ("a photo of a {}.",)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class Support(ABC):
+    """A few labelled images. Two implementations live in the engine: pixels, and features only."""
+
+    labels: Tensor
+    """(N,) int64 class indices."""
+
+    def __len__(self) -> int:
+        return int(self.labels.shape[0])
+
+    @property
+    @abstractmethod
+    def features(self) -> Tensor:
+        """(N, d) frozen features of the plain (test-time) view."""
+
+    @abstractmethod
+    def views(self, count: int) -> Tensor:
+        """(V, N, d) frozen features of `count` augmented views; the same views for every method."""
+
+    @abstractmethod
+    def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """(B, 3, H, W) freshly augmented, preprocessed images of the support `indices` (B,).
+
+        Raises:
+            FeaturesOnlyError: the data set has pre-computed features and no pixels.
+        """
+
+    @abstractmethod
+    def plain(self, indices: Tensor) -> Tensor:
+        """(B, 3, H, W) images of the support `indices` under the test-time preprocessing."""
+
+
+class FeaturesOnlyError(RuntimeError):
+    """A method asked for pixels or an encoder where only pre-computed features exist."""
+
+
+class NotApplicable(Exception):
+    """A method cannot run on this backbone or data set, for the stated reason: a skipped cell."""
+
+
+class Batch(ABC):
+    """Images to be classified. Both views are lazy: a method pays for what it reads."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def images(self) -> Tensor:
+        """(n, 3, H, W) preprocessed pixels."""
+
+    @property
+    @abstractmethod
+    def features(self) -> Tensor:
+        """(n, d) features of the frozen image encoder, unnormalised."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One few-shot task, as a method sees it."""
+
+    classes: Classes
+    shots: int
+    support: Support
+    val: Support | None
+    """The few-shot validation set, where the protocol grants one."""
+    backbone: Backbone
+    text_features: Tensor
+    """(C, d) unit-length text features of `classes` under the frozen encoder."""
+    generator: torch.Generator
+    """The only source of randomness a method may use (on the CPU)."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    progress: Callable[[int, int], None] = lambda step, steps: None
+    """Called as progress(step, steps) during training."""
+
+
+class Classifier(ABC):
+    """An adapted classifier."""
+
+    trainable: int = 0
+    """How many numbers were trained."""
+
+    @abstractmethod
+    def logits(self, batch: Batch) -> Tensor:
+        """(n, C) class scores of a batch, scaled so that softmax gives probabilities."""
+
+    def rebind(self, classes: Classes) -> Classifier | None:
+        """The same adaptation under other class names; None where it has no meaning (n/a)."""
+        return None
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that was learnt, as named tensors."""
+        return {}
+
+    def details(self) -> dict[str, float]:
+        """Scalars worth keeping in the record, such as `subspace_leakage` or the last loss."""
+        return {}
+
+
+class Method(ABC):
+    """A way of adapting a backbone. One small file each, in `methods/` or anywhere.
+
+    `Config` is a frozen dataclass whose defaults are the paper's. `search_space` names the
+    hyper-parameters that `val_search` may choose, each with its candidate values. A method with
+    `uses_support = False` ignores the draw, so that the grid runs it once per data set.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Any]]
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    uses_support: ClassVar[bool] = True
+    uses_pixels: ClassVar[bool] = False
+    """True where `fit` reads pixels or runs an encoder, so that features alone do not suffice."""
+    note: ClassVar[str] = ""
+    """Shown beside the name wherever it appears, e.g. "re-derivation"."""
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = self.Config() if config is None else config
+
+    @abstractmethod
+    def fit(self, task: Task) -> Classifier:
+        """Adapt to the task's support set."""
+
+    def restore(self, task: Task, state: Mapping[str, Tensor]) -> Classifier:
+        """The classifier whose `state()` was saved, without training."""
+        raise NotImplementedError(f"{self.name} cannot restore a saved classifier")
+
+    def search(self, evaluate: Callable[[Any], float]) -> Any:
+        """The best Config by `evaluate` (accuracy in percent): here, over the whole grid.
+
+        Ties go to the earlier candidate. `evaluate` sees the few-shot validation set only
+        (under the `oracle` protocol, the test set, and the record says so).
+        """
+        return max(candidates(self.config, self.search_space), key=evaluate)
+
+
+def candidates(config: Any, space: Mapping[str, Sequence[Any]]) -> list[Any]:
+    """Every Config that differs from `config` in the values of `space` only, in grid order."""
+    combinations = itertools.product(*space.values())
+    return [replace(config, **dict(zip(space, values, strict=True))) for values in combinations]
