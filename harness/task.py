@@ -159,16 +159,28 @@ class Method(ABC):
         """The classifier whose `state()` was saved, without training."""
         raise NotImplementedError(f"{self.name} cannot restore a saved classifier")
 
-    def search(self, evaluate: Callable[[Any], float]) -> Any:
+    def search(
+        self, evaluate: Callable[[Any], float], space: Mapping[str, Sequence[Any]]
+    ) -> Any:
         """The best Config by `evaluate` (accuracy in percent): here, over the whole grid.
 
-        Ties go to the earlier candidate. `evaluate` sees the few-shot validation set only
-        (under the `oracle` protocol, the test set, and the record says so).
+        Ties go to the earlier candidate. `space` is `search_space` or what the suite puts in its
+        place. `evaluate` sees the few-shot validation set only (under the `oracle` protocol, the
+        test set, and the record says so).
         """
-        return max(candidates(self.config, self.search_space), key=evaluate)
+        return max(candidates(self.config, space), key=evaluate)
 
 
 def candidates(config: Any, space: Mapping[str, Sequence[Any]]) -> list[Any]:
     """Every Config that differs from `config` in the values of `space` only, in grid order."""
     combinations = itertools.product(*space.values())
     return [replace(config, **dict(zip(space, values, strict=True))) for values in combinations]
+
+
+def zero_shot_logits(features: Tensor, text_features: Tensor, logit_scale: float) -> Tensor:
+    """τ·cos(f, t_c): (n, d) features of any length, (C, d) unit-length text → (n, C).
+
+    Everything that is compared with the frozen model goes through this one function, so that a
+    method which has changed nothing differs from it by exactly nothing.
+    """
+    return logit_scale * torch.nn.functional.normalize(features, dim=-1) @ text_features.T

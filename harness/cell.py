@@ -1,0 +1,139 @@
+"""`run_cell`: the only place where a method is fitted and scored, timed and metered."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from harness import registry
+from harness.cost import Meter
+from harness.datasets import DatasetError
+from harness.evaluation import Evaluation
+from harness.metrics import measure, measure_retention
+from harness.plan import METHODS, Cell, build_config
+from harness.protocol import choose, plain
+from harness.provenance import provenance
+from harness.record import Cost, Draw, Failure, Record, Retention
+from harness.resources import Resources
+from harness.task import Classifier, FeaturesOnlyError, NotApplicable
+
+Kind = Literal["method", "data", "memory", "infrastructure", "not_applicable"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A cell's record and, where the suite asks for them, its test logits."""
+
+    record: Record
+    logits: dict[str, np.ndarray] | None = None
+
+
+def run_cell(cell: Cell, resources: Resources, attempt: int = 1) -> Outcome:
+    """Draw, choose, fit, score. An exception becomes a failure record; it is never raised."""
+    try:
+        return _run(cell, resources)
+    except Exception as error:  # whatever a plug-in raises must not stop the grid
+        return Outcome(failure_record(cell, error, attempt))
+
+
+def failure_record(cell: Cell, error: BaseException, attempt: int, kind: Kind | None = None) -> Record:
+    """What is kept of a cell that did not finish."""
+    kind = kind or _kind(error)
+    message = str(error) if isinstance(error, ValueError | NotApplicable) else ""
+    return Record(
+        id=cell.id,
+        label=cell.label,
+        cell=dict(cell.identity),
+        status="skipped" if kind == "not_applicable" else "failed",
+        provenance={**provenance(), "finished": _now()},
+        failure=Failure(
+            kind=kind,
+            message=message or f"{type(error).__name__}: {error}",
+            traceback="".join(traceback.format_exception(error)),
+            attempt=attempt,
+        ),
+    )
+
+
+def _run(cell: Cell, resources: Resources) -> Outcome:
+    method: Any = registry.find(METHODS, cell.method)
+    backbone = resources.backbone(cell)
+    episode = resources.episode(cell)
+    test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
+    searching = cell.protocol == "val_search"
+
+    choice = choose(
+        method,
+        build_config(method.Config, cell.config),
+        cell.search,
+        cell.protocol,
+        lambda: resources.task(cell, episode, with_val=searching),
+        test,
+    )
+    task = resources.task(cell, episode, with_val=searching)
+    with Meter(backbone.device) as fit:
+        classifier = method(choice.config).fit(task)
+    with Meter(backbone.device) as score:
+        logits = test.logits(classifier)
+        retention = {
+            spec.name: _retention(resources.evaluation(spec, tuple(entry["templates"]), cell), classifier)
+            for spec, entry in zip(cell.retention_specs, cell.identity["retention"], strict=True)
+        }
+    record = Record(
+        id=cell.id,
+        label=cell.label,
+        cell=dict(cell.identity),
+        status="ok",
+        metrics=measure(logits, test.frozen_logits(), test.labels),
+        retention=retention,
+        cost=Cost(
+            fit_seconds=fit.seconds,
+            score_seconds=score.seconds,
+            search_seconds=choice.seconds,
+            evaluations=len(choice.trials),
+            peak_memory_mib=max(fit.peak_memory_mib, score.peak_memory_mib),
+            trainable=classifier.trainable,
+        ),
+        draw=Draw(
+            id=episode.id,
+            sampler=episode.sampler,
+            images=len(episode.train),
+            val_id=episode.val_id if searching else "",
+            val_images=len(episode.val) if searching else 0,
+        ),
+        details={name: float(value) for name, value in classifier.details().items()},
+        search=choice.trials,
+        chosen=plain(choice.config),
+        provenance={**provenance(), "device": str(backbone.device), "finished": _now()},
+    )
+    return Outcome(record, _kept(logits, test) if cell.keep_logits else None)
+
+
+def _retention(held_out: Evaluation, classifier: Classifier) -> Retention | None:
+    rebound = classifier.rebind(held_out.classes)
+    if rebound is None:
+        return None
+    return measure_retention(held_out.logits(rebound), held_out.frozen_logits(), held_out.labels)
+
+
+def _kept(logits: torch.Tensor, test: Evaluation) -> dict[str, np.ndarray]:
+    return {"logits": logits.half().numpy(), "labels": test.labels.numpy()}
+
+
+def _kind(error: BaseException) -> Kind:
+    if isinstance(error, NotApplicable | FeaturesOnlyError):
+        return "not_applicable"
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return "memory"
+    if isinstance(error, DatasetError | OSError):
+        return "data"
+    return "method"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,65 @@
+"""What a piece of work costs: seconds and peak memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass
+class Meter:
+    """`with Meter(device) as meter:` measures its block.
+
+    `seconds` is wall-clock time, the device's queue drained at both ends. `peak_memory_mib` is
+    the most that the block had in use: on CUDA the allocator's peak; on Linux the peak resident
+    memory of the process during the block; elsewhere of the process so far.
+    """
+
+    device: torch.device
+    seconds: float = 0.0
+    peak_memory_mib: float = 0.0
+
+    def __enter__(self) -> Meter:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            _reset_peak()
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+            self.peak_memory_mib = torch.cuda.max_memory_allocated(self.device) / 2**20
+        else:
+            self.peak_memory_mib = _peak_mib()
+        self.seconds = time.perf_counter() - self._start
+
+
+def _reset_peak() -> None:
+    try:
+        _CLEAR.write_text("5")  # Linux: start VmHWM afresh
+    except OSError:
+        pass  # no such file, or not allowed: the peak is then of the process so far
+
+
+def _peak_mib() -> float:
+    try:
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 1024)

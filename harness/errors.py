@@ -1,0 +1,19 @@
+"""Errors that are the user's to mend: shown as one line, without a traceback, exit status 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(ValueError):
+    """Bad input. The message quotes it, says where it stands and what would be right."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """' (did you mean "rank"?)' for the nearest known word, else the known words, else ''."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f' (did you mean "{near[0]}"?)'
+    return f" (known: {', '.join(known)})" if known else ""

@@ -1,0 +1,160 @@
+"""Scoring a classifier on a split it has never seen. Only the engine holds these objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.datasets import Dataset, Item
+from harness.features import FeatureCache
+from harness.images import preprocess
+from harness.support import LazyBatch
+from harness.task import Classes, Classifier, zero_shot_logits
+
+if TYPE_CHECKING:
+    from harness.backbones import Backbone
+
+BATCH = 256
+"""Images per batch, everywhere: equal batches give equal bits."""
+
+_KEEP_BYTES = 2**26
+"""Preprocessed pixels up to this size (64 MiB) are kept between cells; larger sets are re-read."""
+
+
+class Evaluation:
+    """The images of `items` with their labels, under one backbone and one list of classes."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        items: Sequence[Item],
+        classes: Classes,
+        backbone: Backbone,
+        cache: FeatureCache,
+    ) -> None:
+        self.classes = classes
+        self.labels = torch.tensor([item.label for item in items])
+        self._dataset = dataset
+        self._items = items
+        self._backbone = backbone
+        self._cache = cache
+        self._frozen: Tensor | None = None
+        size = len(items) * 3 * backbone.image_size**2 * 4
+        self._pixels: dict[int, Tensor] | None = {} if size <= _KEEP_BYTES else None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def features(self) -> Tensor:
+        """(n, d) frozen features of all images, from the cache."""
+        return image_features(self._dataset, self._items, self._backbone, self._cache)
+
+    def batches(self) -> Iterator[LazyBatch]:
+        """The images in order, `BATCH` at a time; pixels are read only when a method asks."""
+        for start in range(0, len(self), BATCH):
+            stop = min(start + BATCH, len(self))
+            yield LazyBatch(
+                stop - start,
+                lambda start=start, stop=stop: self._images(start, stop),  # type: ignore[misc]
+                lambda start=start, stop=stop: self._features(start, stop),  # type: ignore[misc]
+            )
+
+    @torch.no_grad()
+    def logits(self, classifier: Classifier) -> Tensor:
+        """(n, C) on the CPU, in float32.
+
+        Raises:
+            ValueError: a batch's logits do not have one row per image and one column per class.
+        """
+        parts = []
+        for batch in self.batches():
+            logits = classifier.logits(batch)
+            expected = (len(batch), len(self.classes))
+            if tuple(logits.shape) != expected:
+                raise ValueError(
+                    f"{type(classifier).__name__}.logits returned shape {tuple(logits.shape)}, "
+                    f"expected {expected} (images, classes)"
+                )
+            if not torch.isfinite(logits).all():
+                raise ValueError(f"{type(classifier).__name__}.logits returned NaN or infinity")
+            parts.append(logits.float().cpu())
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def frozen_logits(self) -> Tensor:
+        """(n, C) zero-shot logits of the frozen model under the same classes and templates."""
+        if self._frozen is None:
+            text = text_features(self._dataset, self.classes, self._backbone)
+            self._frozen = torch.cat(
+                [
+                    zero_shot_logits(batch.features, text, self._backbone.logit_scale)
+                    for batch in self.batches()
+                ]
+            ).cpu()
+        return self._frozen
+
+    def _features(self, start: int, stop: int) -> Tensor:
+        return self.features()[start:stop].to(self._backbone.device)
+
+    def _images(self, start: int, stop: int) -> Tensor:
+        if self._pixels is not None and start in self._pixels:
+            return self._pixels[start]
+        images = pixels(self._dataset, self._items[start:stop], self._backbone)
+        if self._pixels is not None:
+            self._pixels[start] = images
+        return images
+
+
+def pixels(dataset: Dataset, items: Sequence[Item], backbone: Backbone) -> Tensor:
+    """(n, 3, H, W) images under the test-time preprocessing, on the backbone's device."""
+    return to_tensor(dataset.read(items), backbone)
+
+
+def to_tensor(images: Sequence[np.ndarray], backbone: Backbone) -> Tensor:
+    """(n, 3, H, W) from uint8 (H, W, 3) images, on the backbone's device."""
+    size, mean, std = backbone.image_size, backbone.mean, backbone.std
+    return torch.stack([preprocess(i, size, mean, std) for i in images]).to(backbone.device)
+
+
+@torch.no_grad()
+def image_features(
+    dataset: Dataset, items: Sequence[Item], backbone: Backbone, cache: FeatureCache
+) -> Tensor:
+    """(n, d) features of the plain view of `items`: pre-computed ones, or the frozen encoder's."""
+    if not dataset.has_pixels:
+        return torch.from_numpy(dataset.features(items))
+    key = {
+        **encoder_key(backbone),
+        "dataset": dataset.fingerprint,
+        "items": [item.impath for item in items],
+        "view": "plain",
+    }
+
+    def compute() -> Tensor:
+        chunks = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+        return torch.cat([backbone.encode_image(pixels(dataset, c, backbone)) for c in chunks])
+
+    return cache.get(key, compute)
+
+
+def encoder_key(backbone: Backbone) -> dict[str, object]:
+    """What of a backbone can change an image feature."""
+    return {
+        "weights": backbone.fingerprint,
+        "precision": backbone.precision,
+        "preprocess": [backbone.image_size, list(backbone.mean), list(backbone.std)],
+        "device": backbone.device.type,
+    }
+
+
+@torch.no_grad()
+def text_features(dataset: Dataset, classes: Classes, backbone: Backbone) -> Tensor:
+    """(C, d) unit-length: the data set's own where it brings them, else the frozen encoder's."""
+    given = dataset.text_features()
+    if given is not None:
+        return torch.from_numpy(given).to(backbone.device)
+    return backbone.text_features(classes)
