@@ -1,0 +1,220 @@
+"""`Backbone`: a frozen open_clip model as methods see it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.backbones.attention import split_attention
+from harness.backbones.inject import injected
+from harness.backbones.text import Packing, causal_tower, encode_packed, pack, with_context
+from harness.backbones.tokens import Tokenizer, adapt_tokenizer
+from harness.backbones.vision import shorten_last_block
+
+if TYPE_CHECKING:
+    from harness.task import Classes
+
+Precision = Literal["fp32", "bf16", "fp16-amp"]
+AUTOCAST = {"bf16": torch.bfloat16, "fp16-amp": torch.float16}
+
+
+class Backbone:
+    """Two frozen encoders, their tokenizer, and named sites where updates can be injected.
+
+    All parameters are frozen and the model is in evaluation mode; gradients flow through it to
+    injected branches and learnt contexts. No `encode_*` sets `no_grad`; that is the caller's.
+
+    Attributes:
+        fingerprint: SHA-256 of the weights.
+        feature_dim: d, the width of image and text features.
+        context_dim: w, the width of a token embedding.
+        logit_scale: τ, the factor on cosine similarities (100 for OpenAI's CLIP).
+        sites: `vision.0.q`, `.k`, `.v`, `.out`, …, `text.0.q`, … in depth order. A tower whose
+            attention is of an unknown kind (ModifiedResNet, Hugging Face text models) has none.
+        sot, eot: ids that begin and end a prompt. Where the vocabulary has no start token, `sot`
+            is an id outside of it and is dropped by `encode_prompts`.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        name: str,
+        fingerprint: str | None = None,
+        mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073),
+        std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711),
+        device: torch.device | str = "cpu",
+        precision: Precision = "fp32",
+    ) -> None:
+        """Take over an open_clip model (its attention is split in place) and its tokenizer."""
+        self.name = name
+        self.fingerprint = fingerprint or fingerprint_of(model)
+        self.device = torch.device(device)
+        self.precision = precision
+        self.mean, self.std = mean, std
+        self.model = model.requires_grad_(False).eval()
+        text = getattr(model, "text", model)
+        transformer = model.transformer if text is model else text
+        towers = {"vision": split_attention(model.visual), "text": split_attention(transformer)}
+        self.sites: Mapping[str, nn.Linear] = {
+            f"{tower}.{depth}.{part}": module
+            for tower, blocks in towers.items()
+            for depth, parts in enumerate(blocks)
+            for part, module in parts.items()
+        }
+        shorten_last_block(model.visual)
+        self.model.to(self.device)
+        self._text = causal_tower(model)
+        self._embedding = _token_embedding(text)
+        self._tokens: Tokenizer = adapt_tokenizer(tokenizer)
+        self._pack = lru_cache(maxsize=256)(self._pack_uncached)
+        self.context_length = int(model.context_length)
+        self.context_dim = int(self._embedding.weight.shape[1])
+        size = model.visual.image_size
+        self.image_size = int(size if isinstance(size, int) else size[0])
+        self.logit_scale = float(model.logit_scale.detach().exp())
+        self.eot = self._tokens.eot
+        vocabulary = int(self._embedding.weight.shape[0])
+        self.sot = vocabulary if self._tokens.sot is None else self._tokens.sot
+        with torch.no_grad():
+            self.feature_dim = int(self.encode_prompts([[self.sot, self.eot]]).shape[1])
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """(n, 3, H, W) preprocessed images → (n, d) features, unnormalised, float32."""
+        with self._autocast():
+            features: Tensor = self.model.encode_image(images.to(self.device))
+        return features.float()
+
+    def encode_text(self, prompts: Sequence[str]) -> Tensor:
+        """Prompts → (n, d) features, unnormalised, float32.
+
+        Raises:
+            ValueError: a prompt has more tokens than the context holds; nothing is truncated.
+        """
+        framed = [[self.sot, *self.tokenize(prompt), self.eot] for prompt in prompts]
+        for prompt, ids in zip(prompts, framed, strict=True):
+            self._check_length(ids, repr(prompt))
+        return self.encode_prompts(framed)
+
+    def text_features(self, classes: Classes) -> Tensor:
+        """(C, d) unit-length features: over templates, the normalised mean of normalised features.
+
+        An underscore in a class name becomes a space.
+        """
+        names = [name.replace("_", " ") for name in classes.names]
+        views = [
+            F.normalize(self.encode_text([template.format(name) for name in names]), dim=-1)
+            for template in classes.templates
+        ]
+        return views[0] if len(views) == 1 else F.normalize(torch.stack(views).mean(0), dim=-1)
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of `text`, without start and end tokens."""
+        return self._tokens.encode(text)
+
+    def token_embedding(self, ids: Sequence[int]) -> Tensor:
+        """(L,) ids → (L, w) embeddings, without positions; a copy that may be trained."""
+        found: Tensor = self._embedding(torch.tensor(list(ids), device=self.device))
+        return found.detach().clone()
+
+    def encode_prompts(
+        self, prompts: Sequence[Sequence[int]], context: Tensor | None = None
+    ) -> Tensor:
+        """Prompts as ids from `sot` to `eot` → (n, d) features, unnormalised, float32.
+
+        An entry −1−j stands for row j of `context` (J, w), CoOp's learnt vectors; gradients reach
+        it. Causal towers take the packed path of `harness.backbones.text`: exact, and without
+        padding or repeated prefixes. A token in the common prefix is computed once for all
+        prompts, so dropout inside an injected branch draws one mask for it, not one per prompt.
+
+        Raises:
+            ValueError: no prompts; one too long, or not from `sot` to `eot`; a row that `context`
+                does not have.
+        """
+        packing = self._pack(tuple(map(tuple, prompts)), 0 if context is None else len(context))
+        if packing is None:
+            return self.encode_prompts_plain(prompts, context)
+        assert self._text is not None
+        with self._autocast():
+            return encode_packed(self._text, packing, context).float()
+
+    def encode_prompts_plain(
+        self, prompts: Sequence[Sequence[int]], context: Tensor | None = None
+    ) -> Tensor:
+        """`encode_prompts` by the model's own forward pass at the full context length."""
+        self._check_prompts(prompts, 0 if context is None else len(context))
+        keep = [
+            [i for i in prompt if self._tokens.sot is not None or i != self.sot]
+            for prompt in prompts
+        ]
+        rows = [ids + [self._tokens.pad] * (self.context_length - len(ids)) for ids in keep]
+        ids = torch.tensor(rows, device=self.device)
+
+        handle = self._embedding.register_forward_hook(
+            lambda module, inputs, output: with_context(output, ids, context)
+        )
+        try:
+            with self._autocast():
+                features: Tensor = self.model.encode_text(ids.clamp(min=0))
+        finally:
+            handle.remove()
+        return features.float()
+
+    def inject(self, branches: Mapping[str, nn.Module]) -> AbstractContextManager[None]:
+        """`with backbone.inject({"vision.0.q": branch}):` adds branch(x) to the named linears.
+
+        x is the linear's input, (…, in) → (…, out). See `harness.backbones.inject.injected`.
+        """
+        return injected(self.sites, branches)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        dtype = AUTOCAST.get(self.precision)
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+
+    def _pack_uncached(self, prompts: tuple[tuple[int, ...], ...], rows: int) -> Packing | None:
+        self._check_prompts(prompts, rows)
+        return None if self._text is None else pack(prompts, self.device)
+
+    def _check_prompts(self, prompts: Sequence[Sequence[int]], rows: int) -> None:
+        if not prompts:
+            raise ValueError("no prompts to encode")
+        for prompt in prompts:
+            self._check_length(prompt, "a prompt")
+            if len(prompt) < 2 or prompt[0] != self.sot or prompt[-1] != self.eot:
+                raise ValueError(
+                    f"a prompt must run from sot {self.sot} to eot {self.eot}: {prompt}"
+                )
+            if min(prompt) < -rows:
+                raise ValueError(f"prompt entry {min(prompt)} with a context of {rows} rows")
+
+    def _check_length(self, ids: Sequence[int], what: str) -> None:
+        count = len(ids) - (self._tokens.sot is None)
+        if count > self.context_length:
+            raise ValueError(f"{what} has {count} tokens, the context holds {self.context_length}")
+
+
+def _token_embedding(text: Any) -> nn.Embedding:
+    """The module that turns ids into embeddings, of a native or a Hugging Face text tower."""
+    if hasattr(text, "token_embedding"):
+        native: nn.Embedding = text.token_embedding
+        return native
+    foreign: nn.Embedding = text.transformer.get_input_embeddings()
+    return foreign
+
+
+def fingerprint_of(model: nn.Module) -> str:
+    """SHA-256 over the names, types, shapes and bytes of a model's weights, in name order."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        flat = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {flat.dtype} {tuple(flat.shape)}\n".encode())
+        digest.update(flat.view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
