@@ -1,8 +1,38 @@
 """Backbones: open_clip models as methods see them.
 
-Importing this package loads neither open_clip nor weights.
+Names are imported when first used, so that importing this package loads neither torch nor
+open_clip.
 """
 
-from harness.backbones.backbone import Backbone
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Backbone"]
+if TYPE_CHECKING:
+    from harness.backbones.backbone import Backbone
+    from harness.backbones.load import describe_backbones, load_backbone
+    from harness.backbones.spec import BackboneError, BackboneSpec
+    from harness.backbones.weights import weights_fingerprint
+
+_HOMES = {
+    "Backbone": "backbone",
+    "BackboneError": "spec",
+    "BackboneSpec": "spec",
+    "describe_backbones": "load",
+    "load_backbone": "load",
+    "weights_fingerprint": "weights",
+}
+
+__all__ = [
+    "Backbone",
+    "BackboneError",
+    "BackboneSpec",
+    "describe_backbones",
+    "load_backbone",
+    "weights_fingerprint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,240 @@
+"""From a `BackboneSpec` to a loaded `Backbone`, with everything checked that can be checked."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+
+from harness.backbones.backbone import Backbone, Precision, fingerprint_of
+from harness.backbones.spec import EMBEDDED, HUB, RANDOM, BackboneError, BackboneSpec
+from harness.backbones.tokens import ByteTokenizer
+from harness.backbones.weights import (
+    HUB_CONFIG,
+    hub_file,
+    is_open_clip,
+    pretrained_config,
+    weights_file,
+    weights_fingerprint,
+)
+from harness.errors import did_you_mean
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a backbone is made of: an open_clip model, its tokenizer, mean, std, resize mode."""
+
+    model: Any
+    tokenizer: Any
+    preprocess: dict[str, Any]
+    fingerprint: str
+
+
+def load_backbone(
+    spec: BackboneSpec | str, device: str = "auto", precision: str = "fp32"
+) -> Backbone:
+    """Build and check a backbone.
+
+    Args:
+        spec: a spec, or the name of the embedded or of a registered backbone.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1`, …
+        precision: `fp32`, `bf16` or `fp16-amp`; the latter two by autocast, weights stay float32.
+
+    Raises:
+        BackboneError: unknown or unreachable weights, a model that does not fit them, a device
+            or precision that this machine does not have. The message names the fix.
+    """
+    spec = BackboneSpec.model_validate(spec) if isinstance(spec, str) else spec
+    where = check_device(device, precision)
+    parts = _parts(spec)
+    given = parts.preprocess
+    return Backbone(
+        parts.model,
+        parts.tokenizer,
+        name=spec.name,
+        fingerprint=parts.fingerprint,
+        mean=tuple(given["mean"]),
+        std=tuple(given["std"]),
+        device=where,
+        precision=precision,  # type: ignore[arg-type]  # checked above
+    )
+
+
+def check_device(device: str, precision: str) -> torch.device:
+    """The device meant, if it is here and computes in this precision.
+
+    Raises:
+        BackboneError: it is not, or does not.
+    """
+    if precision not in get_args(Precision):
+        hint = did_you_mean(precision, get_args(Precision))
+        raise BackboneError(f'unknown precision "{precision}"{hint}')
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        where = torch.device(device)
+    except RuntimeError:
+        raise BackboneError(f'unknown device "{device}": use auto, cpu, cuda, cuda:1') from None
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise BackboneError(f'device "{device}" is not on this machine; use cpu or auto')
+    if precision == "fp16-amp" and where.type == "cpu":
+        raise BackboneError("precision fp16-amp needs a GPU; on a CPU use fp32 or bf16")
+    if precision == "bf16" and where.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise BackboneError("this GPU has no bf16; use fp16-amp or fp32")
+    return where
+
+
+def _parts(spec: BackboneSpec) -> Parts:
+    if spec.model == EMBEDDED:
+        return _embedded(spec)
+    if spec.model.startswith(HUB) or is_open_clip(spec):
+        return _open_clip(spec)
+    fresh = plugin_parts(spec)
+    return Parts(deepcopy(fresh.model), fresh.tokenizer, fresh.preprocess, fresh.fingerprint)
+
+
+def _embedded(spec: BackboneSpec) -> Parts:
+    fingerprint = weights_fingerprint(spec)
+    from harness.backbones import glyphs
+
+    preprocess = json.loads(Path(glyphs.CONFIG_PATH).read_text("utf-8"))["preprocess_cfg"]
+    return Parts(glyphs.load_model(), glyphs.load_tokenizer(), preprocess, fingerprint)
+
+
+def _open_clip(spec: BackboneSpec) -> Parts:
+    config, preprocess = architecture(spec)
+    fingerprint = weights_fingerprint(spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        model = _build(config, spec)
+    if spec.pretrained != RANDOM:
+        _load_weights(model, weights_file(spec), spec)
+    return Parts(model, _tokenizer(config, spec), preprocess, fingerprint)
+
+
+def architecture(spec: BackboneSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """open_clip's model config and preprocessing for `spec`, checked against each other.
+
+    Raises:
+        BackboneError: unknown architecture or tag, or activations that differ from those the
+            weights were trained with.
+    """
+    import open_clip
+
+    defaults = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
+    if spec.model.startswith(HUB):
+        whole = json.loads(hub_file(spec.model, HUB_CONFIG).read_text("utf-8"))
+        return whole["model_cfg"], {**defaults, **whole.get("preprocess_cfg", {})}
+    config = open_clip.get_model_config(spec.model)
+    if config is None:
+        hint = did_you_mean(spec.model, open_clip.list_models())
+        raise BackboneError(f'open_clip has no model "{spec.model}"{hint}')
+    tag = pretrained_config(spec)
+    if tag and bool(tag.get("quick_gelu")) != bool(config.get("quick_gelu")):
+        quick = spec.model.removesuffix("-quickgelu") + "-quickgelu"
+        right = quick if tag.get("quick_gelu") else spec.model.removesuffix("-quickgelu")
+        raise BackboneError(
+            f'the weights "{spec.pretrained}" were trained with '
+            f"{'QuickGELU' if tag.get('quick_gelu') else 'GELU'}, which {spec.model} does not "
+            f"compute; write model: {right}"
+        )
+    return config, {**defaults, **{k: tag[k] for k in ("mean", "std", "resize_mode") if k in tag}}
+
+
+def _build(config: dict[str, Any], spec: BackboneSpec) -> Any:
+    from open_clip.coca_model import CoCa
+    from open_clip.model import CLIP, CustomTextCLIP
+
+    config = deepcopy(config)
+    custom = config.pop("custom_text", False)
+    if "timm_model_name" in config["vision_cfg"]:
+        config["vision_cfg"]["timm_model_pretrained"] = False
+    if "hf_model_name" in config["text_cfg"]:
+        custom = True
+        config["text_cfg"]["hf_model_pretrained"] = False
+    kind = CoCa if "multimodal_cfg" in config else CustomTextCLIP if custom else CLIP
+    try:
+        return kind(**config)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise BackboneError(f"{spec.name}: open_clip cannot build it here: {reason}") from error
+
+
+def _load_weights(model: Any, path: Path, spec: BackboneSpec) -> None:
+    """Strictly, without executing anything from the file, and without resizing positions."""
+    from open_clip.factory import load_checkpoint, load_state_dict
+
+    try:
+        found = load_state_dict(str(path), weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise BackboneError(f"{path}: not a file of plain tensors ({reason})") from error
+    wanted = model.state_dict()
+    for name in ("visual.positional_embedding", "positional_embedding"):
+        if name in found and name in wanted and found[name].shape != wanted[name].shape:
+            raise BackboneError(
+                f"{path}: {name} has shape {tuple(found[name].shape)}, {spec.model} at "
+                f"{model.visual.image_size} pixels needs {tuple(wanted[name].shape)}; use the "
+                "architecture that the weights were trained in"
+            )
+    del found
+    try:
+        load_checkpoint(model, str(path), strict=True, weights_only=True)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise BackboneError(f"{path} does not fit {spec.model}: {reason}") from error
+
+
+def _tokenizer(config: dict[str, Any], spec: BackboneSpec) -> Any:
+    import open_clip
+
+    foreign = config["text_cfg"].get("hf_tokenizer_name")
+    if foreign and spec.pretrained == RANDOM:
+        return ByteTokenizer()
+    try:
+        return open_clip.get_tokenizer(spec.model)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise BackboneError(
+            f"{spec.name}: its tokenizer {foreign or ''} cannot be loaded ({reason}); install "
+            "transformers, and fetch the tokenizer into the Hugging Face cache (HF_HOME)"
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def plugin_parts(spec: BackboneSpec) -> Parts:
+    """What a third-party backbone returns: a callable of the entry-point group `harness.backbones`.
+
+    It takes no arguments and returns (open_clip-like model, tokenizer, {"mean": …, "std": …}).
+    """
+    from harness.registry import find
+
+    try:
+        build = find("harness.backbones", spec.model)
+    except ValueError as error:
+        raise BackboneError(
+            f"{error}; for an open_clip model say which weights: "
+            f"{{model: {spec.model}, pretrained: TAG}}, pretrained: random, or checkpoint: PATH"
+        ) from None
+    model, tokenizer, preprocess = build()
+    return Parts(model, tokenizer, preprocess, fingerprint_of(model))
+
+
+def describe_backbones() -> list[tuple[str, str]]:
+    """(how a suite names it, what it is) for every kind of backbone, for `harness list`."""
+    from harness.registry import plugins
+
+    rows = [(EMBEDDED, "embedded: a small CLIP of glyphs and their names, 32 × 32 pixels")]
+    rows += [(name, entry.value) for name, entry in plugins("harness.backbones").items()]
+    rows += [
+        ("{model: ViT-B-16-quickgelu, pretrained: openai}", "any open_clip model and tag"),
+        ("hf-hub:ORG/NAME", "an open_clip model from the Hugging Face hub"),
+        ("{model: ViT-B-16, checkpoint: PATH}", "weights from a local file"),
+        ("{model: ViT-B-16, pretrained: random}", "random weights, for tests and dry runs"),
+    ]
+    return rows

@@ -1,0 +1,73 @@
+"""`BackboneSpec`: which model with which weights, as a suite says it. Importable without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from harness.errors import HarnessError
+
+EMBEDDED = "glyphs"
+HUB = "hf-hub:"
+RANDOM = "random"
+
+
+class BackboneError(HarnessError):
+    """A backbone that cannot be loaded as asked for; the message says what to do about it."""
+
+
+class BackboneSpec(BaseModel):
+    """A model and its weights.
+
+    In a suite: `glyphs` (the embedded model), `{model: ViT-B-16-quickgelu, pretrained: openai}`,
+    `hf-hub:org/name`, the name of a third-party backbone, or a local file of weights under
+    `checkpoint`. `{model: ViT-B-16, pretrained: random}` has the real architecture and random
+    weights, for tests and dry runs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    """An open_clip architecture, `hf-hub:org/name`, or a registered name."""
+    pretrained: str | None = None
+    """open_clip's tag of the weights, or `random`."""
+    checkpoint: Path | None = None
+    """A local `.safetensors` or state-dict file; with `pretrained`, of that tag's weights."""
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    """Of random weights."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"model": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BackboneSpec:
+        if self.seed and self.pretrained != RANDOM:
+            raise ValueError("seed: only for pretrained: random")
+        if self.checkpoint is not None and self.pretrained == RANDOM:
+            raise ValueError("give either a checkpoint or pretrained: random, not both")
+        whole = self.model == EMBEDDED or self.model.startswith(HUB)
+        if whole and (self.pretrained or self.checkpoint):
+            raise ValueError(f'"{self.model}" brings its own weights: leave the other keys out')
+        return self
+
+    @property
+    def name(self) -> str:
+        """How records and reports call it, such as `ViT-B-16-quickgelu/openai`."""
+        if self.pretrained == RANDOM:
+            return f"{self.model}/random-{self.seed}"
+        if self.pretrained is not None:
+            return f"{self.model}/{self.pretrained}"
+        return self.model if self.checkpoint is None else f"{self.model}/{self.checkpoint.name}"
+
+    def resolve(self, base: Path) -> BackboneSpec:
+        """The same with `checkpoint`, and a model given as `file.py:function`, made absolute."""
+        from harness.registry import absolute
+
+        changes: dict[str, Any] = {"model": absolute(self.model, base)}
+        if self.checkpoint is not None:
+            changes["checkpoint"] = (base / self.checkpoint.expanduser()).resolve()
+        return self.model_copy(update=changes)
