@@ -1,0 +1,157 @@
+"""The command line: verbs only. Nothing heavy is imported until a verb runs.
+
+Exit status: 0 all well; 1 failed cells remain (or a check did not pass); 2 bad input or usage;
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError
+
+SUITE = click.argument("suite", type=click.Path(path_type=Path))
+RESULTS = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of the result store.",
+)
+ONLY = click.option(
+    "--only",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Restrict to cells by label, method, dataset, shots or seed; commas for several.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="harness")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    """Compare parameter-efficient fine-tuning methods of CLIP-like models: accuracy, and what it
+    costs in forgetting."""
+
+
+@cli.command()
+@SUITE
+@RESULTS
+@click.option("--executor", type=click.Choice(["ray", "serial"]), default="ray", show_default=True)
+@click.option("--workers", type=click.IntRange(1), help="Cells at a time.  [default: cores/threads]")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+              help="CPU threads of each worker; equal counts give equal bits.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
+@click.option("--address", help="Join the Ray cluster at this address instead of a local one.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Report folder.")
+@ONLY
+def run(**options: Any) -> None:
+    """Run what is not done of SUITE, then report. Running again resumes."""
+    from harness.verbs.run import run_suite
+
+    sys.exit(run_suite(**options))
+
+
+@cli.command()
+@SUITE
+@RESULTS
+@click.option("--workers", type=click.IntRange(1), help="For the time estimate.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per cell, as a list.")
+@ONLY
+def plan(**options: Any) -> None:
+    """Show SUITE's cells: done, stale, failed, new; and the estimated time."""
+    from harness.verbs.show import show_plan
+
+    sys.exit(show_plan(**options))
+
+
+@cli.command()
+@SUITE
+@RESULTS
+@ONLY
+def status(**options: Any) -> None:
+    """Say how far SUITE is, and why cells failed."""
+    from harness.verbs.show import show_status
+
+    sys.exit(show_status(**options))
+
+
+@cli.command()
+@SUITE
+@RESULTS
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Report folder.")
+@ONLY
+def report(**options: Any) -> None:
+    """Write tables, plots and the page from what the store holds of SUITE."""
+    from harness.verbs.report import report_suite
+
+    sys.exit(report_suite(**options))
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["methods", "datasets", "backbones", "suites"]))
+def list_(what: str) -> None:
+    """List what is known: methods, datasets, backbones or suites."""
+    from harness.verbs.show import show_list
+
+    sys.exit(show_list(what))
+
+
+@cli.command()
+@click.argument("plugin", metavar="path/to/file.py:Class")
+@click.option("--backbone", default="glyphs", show_default=True, help="Backbone to test on.")
+def test(plugin: str, backbone: str) -> None:
+    """Run the contract suite on a method: a file and class, or a registered name."""
+    from harness.verbs.test import test_method
+
+    sys.exit(test_method(plugin, backbone))
+
+
+@cli.command()
+@click.argument("split", type=click.Path(path_type=Path))
+@click.option("--shots", type=click.IntRange(1), required=True, help="Images per class, K.")
+@click.option("--seed", type=click.IntRange(0), required=True)
+@click.option("--sampler", default="coop", show_default=True, help="coop or clip_lora.")
+def draw(**options: Any) -> None:
+    """Print the few-shot draw of a CoOp split file SPLIT as JSON Lines, in drawing order."""
+    from harness.verbs.draw import print_draw
+
+    sys.exit(print_draw(**options))
+
+
+def main() -> None:
+    """Entry point: turns errors into one message and an exit status."""
+    debug = "--debug" in sys.argv
+    try:
+        cli.main(standalone_mode=False)
+    except HarnessError as error:
+        _leave(str(error), 2, debug)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _leave("interrupted; what was finished is kept, run the same command to go on", 130, debug)
+    except BrokenPipeError:  # e.g. `harness draw … | head`
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        _leave(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1, debug)
+
+
+def _leave(message: str, status: int, debug: bool) -> None:
+    """One message on standard error, the exit status, and the traceback only on request."""
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    click.echo(f"harness: {message}", err=True)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

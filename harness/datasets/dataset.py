@@ -1,0 +1,127 @@
+"""`Dataset`: named classes, prompt templates, splits of labelled items, and how to read them.
+
+Nothing here imports torch: planning a grid asks for items and fingerprints only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPLITS = ("train", "val", "test")
+
+
+class DatasetError(ValueError):
+    """A data set, split file, draw or image is missing, corrupt or asked for by a wrong name."""
+
+
+class Item(NamedTuple):
+    """One labelled image."""
+
+    impath: str
+    """Path relative to the data set's image root, with forward slashes."""
+    label: int
+    """Index into the data set's class names."""
+    classname: str
+    """The class name as the split file writes it (prompts use `Dataset.class_names`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(ABC):
+    """A classification data set. Subclasses say where pixels or features come from.
+
+    `read` and `features` accept items of any split, in any order, with repetitions.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    """In label order, as they stand in prompts."""
+    templates: tuple[str, ...]
+    """Prompt templates with `{}` for the class name; several make an ensemble."""
+    splits: Mapping[str, tuple[Item, ...]]
+    """By "train", "val" and "test"; a set that serves for retention only has just "test"."""
+    description: str = ""
+    source: str = ""
+    licence: str = ""
+
+    has_pixels: ClassVar[bool] = True
+    """False where only pre-computed features exist: methods that run an encoder are skipped."""
+
+    def __post_init__(self) -> None:
+        for template in self.templates:
+            if "{}" not in template:
+                raise DatasetError(
+                    f'{self.name}: template "{template}" has no "{{}}" for the class name'
+                )
+        for split, items in self.splits.items():
+            if split not in SPLITS:
+                raise DatasetError(f'{self.name}: unknown split "{split}", use one of {SPLITS}')
+            for item in items:
+                if not 0 <= item.label < len(self.class_names):
+                    raise DatasetError(
+                        f"{self.name}: {split} item {item.impath} has label {item.label}, "
+                        f"but there are {len(self.class_names)} classes"
+                    )
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the content: class names, items, image bytes or sizes; not the name."""
+
+    def items(self, split: str) -> tuple[Item, ...]:
+        """The items of a split.
+
+        Raises:
+            DatasetError: the data set has no such split.
+        """
+        try:
+            return self.splits[split]
+        except KeyError:
+            there = ", ".join(self.splits) or "none"
+            hint = "; use it as a retention set" if split == "train" else ""
+            raise DatasetError(
+                f'{self.name}: no "{split}" split (there are: {there}){hint}'
+            ) from None
+
+    def read(self, items: Sequence[Item]) -> list[NDArray[np.uint8]]:
+        """The pixels of `items`: one uint8 (H, W, 3) RGB array each, sizes may differ.
+
+        Raises:
+            DatasetError: an image is missing or corrupt (named), or there are no pixels.
+        """
+        raise DatasetError(f"{self.name}: has pre-computed features only, no pixels")
+
+    def features(self, items: Sequence[Item]) -> NDArray[np.float32]:
+        """(n, d) pre-computed image features of `items`.
+
+        Raises:
+            DatasetError: the data set has pixels, so that a backbone must compute features.
+        """
+        raise DatasetError(f"{self.name}: has pixels, no pre-computed features")
+
+    def text_features(self) -> NDArray[np.float32] | None:
+        """(C, d) unit-length pre-computed text features in label order, or None."""
+        return None
+
+
+def digest(
+    class_names: Sequence[str], splits: Mapping[str, Iterable[Item]], content: Any
+) -> str:
+    """SHA-256 (hex) of canonical JSON: class names, items of every split, and `content`.
+
+    `content` is what stands for the pixels: a hash of the arrays, or file sizes.
+    """
+    identity = {
+        "class_names": list(class_names),
+        "splits": {split: [(i.impath, i.label) for i in items] for split, items in splits.items()},
+        "content": content,
+    }
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,65 @@
+"""Executors: how cells are run. They know nothing of learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from harness.errors import HarnessError, did_you_mean
+
+if TYPE_CHECKING:
+    from harness.cell import Outcome
+    from harness.plan import Cell
+
+ATTEMPTS = 3
+"""How often a cell is tried when its worker dies; each further try is announced."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run, never what: nothing here may change a number on the same kind of device."""
+
+    cache: Path
+    workers: int = 1
+    threads: int = 1
+    device: str = "auto"
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a cell."""
+
+    kind: Literal["started", "finished", "retried"]
+    cell: Cell
+    outcome: Outcome | None = None
+    message: str = ""
+
+
+class Executor(Protocol):
+    """Runs cells and tells what happens, in any order. Closing the iterator stops the work."""
+
+    def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]: ...
+
+
+def make_executor(name: str) -> Executor:
+    """The executor of that name. Only `ray` imports Ray.
+
+    Raises:
+        HarnessError: unknown name, or Ray is not installed.
+    """
+    if name == "serial":
+        from harness.executors.serial import SerialExecutor
+
+        return SerialExecutor()
+    if name == "ray":
+        try:
+            from harness.executors.ray import RayExecutor
+        except ImportError as error:
+            raise HarnessError(
+                f"--executor ray: {error}; install ray, or use --executor serial"
+            ) from None
+        return RayExecutor()
+    raise HarnessError(f'unknown executor "{name}"{did_you_mean(name, ("ray", "serial"))}')

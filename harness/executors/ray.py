@@ -1,0 +1,136 @@
+"""A pool of long-lived Ray actors, each with its backbone and data loaded.
+
+A warm call costs about a millisecond. Local clusters listen on loopback only and have no
+dashboard. A worker that dies is replaced and its cell is tried again; a cell that ran out of
+memory is tried once more when nothing else runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from harness.cell import Outcome, failure_record, run_cell
+from harness.errors import HarnessError
+from harness.executors import ATTEMPTS, Event, Settings
+from harness.plan import Cell
+from harness.resources import Resources
+
+
+class _Worker:
+    """What lives in an actor: resources that stay warm between cells."""
+
+    def __init__(self, cache: str, device: str, threads: int) -> None:
+        self._resources = Resources(Path(cache), device, threads)
+
+    def run(self, cell: Cell, attempt: int) -> Outcome:
+        return run_cell(cell, self._resources, attempt)
+
+
+class RayExecutor:
+    """Runs cells on `settings.workers` actors of a local cluster, or of the one at `address`."""
+
+    def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]:
+        _connect(settings)
+        pool = _Pool(settings)
+        try:
+            yield from pool.run(cells)
+        finally:
+            ray.shutdown()  # also ends the actors, and what they were doing
+
+
+class _Pool:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        gpus = _gpus_per_worker(settings)
+        # Threads are set by hand (workers × threads ≤ cores), so that Ray need not count CPUs.
+        self._actor: Any = ray.remote(num_cpus=0, num_gpus=gpus, max_restarts=0)(_Worker)
+        self._busy: dict[Any, tuple[Any, Cell, int]] = {}
+        self._idle: list[Any] = []
+
+    def run(self, cells: Sequence[Cell]) -> Iterator[Event]:
+        queue = deque((cell, 1) for cell in cells)
+        alone: deque[tuple[Cell, int]] = deque()
+        self._idle = [self._new() for _ in range(min(self._settings.workers, len(cells)))]
+        while queue or self._busy or alone:
+            if not queue and not self._busy:
+                queue.append(alone.popleft())
+            while queue and self._idle:
+                cell, attempt = queue.popleft()
+                actor = self._idle.pop()
+                self._busy[actor.run.remote(cell, attempt)] = (actor, cell, attempt)
+                yield Event("started", cell)
+            ready, _ = ray.wait(list(self._busy), num_returns=1)
+            for reference in ready:
+                actor, cell, attempt = self._busy.pop(reference)
+                try:
+                    outcome: Outcome = ray.get(reference)
+                except RayActorError as error:
+                    self._idle.append(self._new())
+                    message = f"its worker died ({_first_line(error)})"
+                    if attempt < ATTEMPTS:
+                        queue.appendleft((cell, attempt + 1))
+                        yield Event("retried", cell, message=message)
+                        continue
+                    outcome = Outcome(failure_record(cell, error, attempt, "infrastructure"))
+                except RayError as error:  # e.g. a record that cannot be sent
+                    self._idle.append(actor)
+                    outcome = Outcome(failure_record(cell, error, attempt, "infrastructure"))
+                else:
+                    self._idle.append(actor)
+                failure = outcome.record.failure
+                if failure is not None and failure.kind == "memory" and failure.attempt == 1:
+                    alone.append((cell, 2))
+                    yield Event("retried", cell, message=failure.message)
+                    continue
+                yield Event("finished", cell, outcome)
+
+    def _new(self) -> Any:
+        s = self._settings
+        return self._actor.remote(str(s.cache.resolve()), s.device, s.threads)
+
+
+def _connect(settings: Settings) -> None:
+    # Ray warns about choices that are made here on purpose; its own logs stay in its folder.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    packages = str(Path(__file__).resolve().parents[2])
+    paths = [packages, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}}
+    common: dict[str, Any] = {
+        "runtime_env": environment if settings.address is None else None,
+        "logging_level": logging.ERROR,
+        "log_to_driver": False,
+    }
+    try:
+        if settings.address is not None:
+            ray.init(address=settings.address, **common)
+        else:
+            ray.init(
+                num_cpus=max(settings.workers, 1),
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                **common,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = settings.address or "a local cluster"
+        raise HarnessError(f"Ray could not be reached at {where}: {_first_line(error)}") from error
+
+
+def _gpus_per_worker(settings: Settings) -> float:
+    count = ray.cluster_resources().get("GPU", 0.0)
+    if settings.device == "cpu" or not count:
+        return 0.0
+    return min(1.0, count / settings.workers)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,42 @@
+"""`harness report`: tables, plots and the page, from the store alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.plan import Plan, make_plan, parse_only
+from harness.store import Store
+from harness.suite import load_suite
+
+
+def report_suite(suite: Path, results: Path, out: Path | None, only: tuple[str, ...]) -> int:
+    """Write the report; 1 where cells are missing, failed or corrupt, so that scripts notice."""
+    plan = make_plan(load_suite(suite)).select(**parse_only(only))
+    return write_report(plan, Store(results), out, Console())
+
+
+def write_report(plan: Plan, store: Store, out: Path | None, console: Console) -> int:
+    """Write the report of a plan and print its leaderboard; returns the exit status."""
+    from reports import build, leaderboard_text
+
+    contents = store.load(cell.id for cell in plan.cells)
+    for path, why in contents.corrupt.items():
+        _say(console, f"{path}: {why}; counted as missing (harness run sets it aside and mends it)")
+    folder = out or store.root / "reports" / plan.suite.suite.name
+    given = plan.suite.suite
+    report = build(
+        plan.cells, {**contents.failures, **contents.records}, folder, given.name, given.description
+    )
+    console.print(leaderboard_text(report), markup=False, highlight=False)
+    finished = len(contents.records)
+    if finished < len(plan.cells):
+        missing = len(plan.cells) - finished
+        _say(console, f"{missing} of {len(plan.cells)} cells are missing; the tables mark it")
+    _say(console, f"report: {folder / 'index.html'}")
+    return 0 if finished == len(plan.cells) else 1
+
+
+def _say(console: Console, message: str) -> None:
+    console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,56 @@
+"""`harness run`: what is not done of a suite, in parallel, then the report."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.estimate import Estimator
+from harness.executors import Settings, make_executor
+from harness.grid import run_plan, survey
+from harness.live import Live, duration
+from harness.plan import make_plan, parse_only
+from harness.store import Store
+from harness.suite import load_suite
+from harness.verbs.report import write_report
+
+
+def run_suite(
+    suite: Path,
+    results: Path,
+    executor: str,
+    workers: int | None,
+    threads: int,
+    device: str,
+    address: str | None,
+    out: Path | None,
+    only: tuple[str, ...],
+) -> int:
+    """Run, report, and return the exit status: 1 where failed cells remain."""
+    plan = make_plan(load_suite(suite)).select(**parse_only(only))
+    store = Store(results)
+    runner = make_executor(executor)
+    workers = 1 if executor == "serial" else workers or max(1, cores() // threads)
+    settings = Settings(store.cache, workers, threads, device, address)
+    console = Console()
+    standing, _ = survey(plan, store)
+    estimator = Estimator(store.load(cell.id for cell in plan.cells).records.values())
+    counts = f"{len(standing.done)} done, {len(standing.stale)} stale, {len(standing.failed)} failed"
+    console.print(
+        f"{suite}: {len(plan.cells)} cells ({counts}); {len(standing.to_do)} to run "
+        f"with {executor}, {workers} × {threads} thread(s)",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    with Live(console, standing.to_do, estimator, workers) as live:
+        result = run_plan(plan, store, runner, settings, live.event, live.notice)
+        live.notice(f"{result.ran} cells run in {duration(live.seconds)}, {result.failed} failed")
+    return write_report(plan, store, out, console)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

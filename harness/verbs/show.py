@@ -1,0 +1,139 @@
+"""`harness plan`, `status` and `list`: what there is to run, how far it is, what is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness import registry
+from harness.errors import HarnessError
+from harness.estimate import Estimator
+from harness.grid import survey
+from harness.live import duration
+from harness.plan import METHODS, Plan, Progress, make_plan, parse_only
+from harness.store import Store
+from harness.suite import load_suite
+from harness.verbs.run import cores
+
+STATES = ("done", "failed", "stale", "new")
+
+
+def show_plan(
+    suite: Path, results: Path, workers: int | None, as_json: bool, only: tuple[str, ...]
+) -> int:
+    """Print the cells and the estimated time."""
+    plan = make_plan(load_suite(suite)).select(**parse_only(only))
+    store = Store(results)
+    standing, corrupt = survey(plan, store)
+    estimator = Estimator(store.all().records.values())
+    state = {c.id: name for name in STATES for c in getattr(standing, name)}
+    if as_json:
+        rows = [
+            {
+                "id": cell.id,
+                "state": state[cell.id],
+                "label": cell.label,
+                "dataset": cell.dataset,
+                "shots": cell.shots,
+                "seed": cell.seed,
+                "estimated_seconds": estimator.cell(cell),
+                "identity": dict(cell.identity),
+            }
+            for cell in plan.cells
+        ]
+        print(json.dumps(rows, indent=1))
+        return 0
+    console = Console(highlight=False)
+    table = Table("method", "data set", "cells", *STATES, title=f"{suite}: {len(plan.cells)} cells")
+    groups: dict[tuple[str, str], list[str]] = {}
+    for cell in plan.cells:
+        groups.setdefault((cell.label, cell.dataset), []).append(state[cell.id])
+    for (label, dataset), states in groups.items():
+        counts = [str(states.count(name) or "·") for name in STATES]
+        table.add_row(escape(label), escape(dataset), str(len(states)), *counts)
+    console.print(table)
+    workers = workers or cores()
+    seconds = estimator.total(standing.to_do, workers)
+    time = "unknown (nothing alike has run here)" if seconds is None else f"about {duration(seconds)}"
+    console.print(f"{len(standing.to_do)} cells to run; with {workers} worker(s): {time}")
+    _show_corrupt(console, corrupt)
+    return 0
+
+
+def show_status(suite: Path, results: Path, only: tuple[str, ...]) -> int:
+    """Print counts and the reasons of failures; 1 where failed cells remain."""
+    plan = make_plan(load_suite(suite)).select(**parse_only(only))
+    store = Store(results)
+    standing, corrupt = survey(plan, store)
+    console = Console(highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{len(getattr(standing, name))} {name}" for name in STATES)
+    console.print(f"{suite}: {len(plan.cells)} cells: {counts}", markup=False)
+    _show_failures(console, plan, standing, store)
+    _show_corrupt(console, corrupt)
+    return 1 if standing.failed or corrupt else 0
+
+
+def _show_failures(console: Console, plan: Plan, standing: Progress, store: Store) -> None:
+    failures = store.load(cell.id for cell in standing.failed).failures
+    for cell in standing.failed:
+        failure = failures[cell.id].failure
+        assert failure is not None
+        path = store.failures / f"{cell.id}.json"
+        console.print(f"failed: {cell}: {failure.kind}: {failure.message}", markup=False)
+        console.print(f"        traceback in {path}", markup=False)
+
+
+def _show_corrupt(console: Console, corrupt: dict[str, str]) -> None:
+    for path, why in corrupt.items():
+        console.print(f"corrupt: {path}: {why} (harness run sets it aside)", markup=False)
+
+
+def show_list(what: str) -> int:
+    """Print the known methods, data sets, backbones or suites."""
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for row in {
+        "methods": _methods,
+        "datasets": _datasets,
+        "backbones": _backbones,
+        "suites": _suites,
+    }[what]():
+        table.add_row(*(escape(word) for word in row))
+    console.print(table)
+    return 0
+
+
+def _methods() -> list[tuple[str, str]]:
+    rows = []
+    for name in sorted(registry.plugins(METHODS)):
+        method = registry.find(METHODS, name)
+        summary = (method.__doc__ or "").strip().splitlines()[0] if method.__doc__ else ""
+        rows.append((name, f"{summary} [{method.note}]" if method.note else summary))
+    return rows
+
+
+def _datasets() -> list[tuple[str, str]]:
+    from harness.datasets import describe_datasets
+
+    return describe_datasets()
+
+
+def _backbones() -> list[tuple[str, str]]:
+    from harness.backbones import describe_backbones
+
+    return describe_backbones()
+
+
+def _suites() -> list[tuple[str, str]]:
+    rows = []
+    for path in sorted(Path("suites").rglob("*.yaml")):
+        try:
+            text = load_suite(path).suite.description
+        except HarnessError:
+            continue  # e.g. published numbers, which are not suites
+        rows.append((str(path), " ".join(text.split())))
+    return rows
