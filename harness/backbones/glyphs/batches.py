@@ -61,7 +61,7 @@ class BatchStream:
         pairs: list[list[int]] = []
         for group in chosen:
             styles = sorted({s for row in group.rows for s in self.bank.faces[row].styles})
-            caption = write_caption(rng.choice(group.names), tuple(styles), rng, long=step % 8 == 0)
+            caption = write_caption(rng.choice(group.names), tuple(styles), rng)
             captions.append(caption)
             pairs.append(self._rows(group, caption.style, rng))
         rows = torch.tensor([p[0] for p in pairs] + [p[1] for p in pairs])

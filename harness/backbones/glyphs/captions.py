@@ -32,8 +32,6 @@ PLAIN: Final = (
     "a printed {}.",
     "a photo of a {}, a type of symbol.",
     "a photo of a {}, a type of glyph.",
-)
-LONG: Final = (
     "this is a photo of a single character on a plain background, and its name is {}.",
     "somebody took a small picture of a sign on which one could read one character, a {}.",
     "in this picture there is one symbol and nothing else at all, and the symbol is called {}.",
@@ -49,9 +47,6 @@ STYLED: Final = (
     "a {style} {}.",
     "a photo of a {style} {}.",
     "a {} in a {style} font.",
-    "the {style} {}.",
-)
-LONG_STYLED: Final = (
     "a {style} {}, drawn in {fg} on a {bg} background, in a small and slightly noisy picture.",
 )
 BLURRY: Final = ("a blurry photo of a {}.", "a blurry picture of the {}.", "a blurry {}.")
@@ -78,20 +73,17 @@ class Caption:
     pixelated: bool = False
 
 
-def write_caption(name: str, styles: tuple[str, ...], rng: Random, long: bool = False) -> Caption:
-    """A random caption for `name`; `styles` are the style words that some face of the glyph can keep.
-
-    `long` admits templates of up to 30 tokens, so that late positions are trained as well.
-    """
+def write_caption(name: str, styles: tuple[str, ...], rng: Random) -> Caption:
+    """A random caption for `name`; `styles` are the style words that some face of the glyph can keep."""
     said = rng.choice(synonyms(name)) if rng.random() < 0.5 else name
     kind = rng.random()
     if kind < 0.6:
-        return Caption(rng.choice((*PLAIN, *LONG) if long else PLAIN).format(said))
+        return Caption(rng.choice(PLAIN).format(said))
     if kind < 0.65:
         return Caption(rng.choice(BLURRY).format(said), blurry=True)
     if kind < 0.7:
         return Caption(rng.choice(PIXELATED).format(said), pixelated=True)
-    templates = COLOURED if kind < 0.85 or not styles else (*STYLED, *LONG_STYLED) if long else STYLED
+    templates = COLOURED if kind < 0.85 or not styles else STYLED
     template = rng.choice(templates)
     style = rng.choice(styles) if "{style}" in template else None
     front, back = rng.sample(sorted(NAMED_COLOURS), 2)
@@ -105,4 +97,4 @@ def write_caption(name: str, styles: tuple[str, ...], rng: Random, long: bool = 
 
 def vocabulary() -> tuple[str, ...]:
     """All texts, apart from names, whose words the tokenizer has to know."""
-    return (*PLAIN, *LONG, *COLOURED, *STYLED, *LONG_STYLED, *BLURRY, *PIXELATED, *OTHER_TEXTS, *NAMED_COLOURS)
+    return (*PLAIN, *COLOURED, *STYLED, *BLURRY, *PIXELATED, *OTHER_TEXTS, *NAMED_COLOURS)
