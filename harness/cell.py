@@ -41,7 +41,9 @@ def run_cell(cell: Cell, resources: Resources, attempt: int = 1) -> Outcome:
         return Outcome(failure_record(cell, error, attempt))
 
 
-def failure_record(cell: Cell, error: BaseException, attempt: int, kind: Kind | None = None) -> Record:
+def failure_record(
+    cell: Cell, error: BaseException, attempt: int, kind: Kind | None = None
+) -> Record:
     """What is kept of a cell that did not finish."""
     kind = kind or _kind(error)
     message = str(error) if isinstance(error, ValueError | NotApplicable) else ""
@@ -81,7 +83,9 @@ def _run(cell: Cell, resources: Resources) -> Outcome:
     with Meter(backbone.device) as score:
         logits = test.logits(classifier)
         retention = {
-            spec.name: _retention(resources.evaluation(spec, tuple(entry["templates"]), cell), classifier)
+            spec.name: _retention(
+                resources.evaluation(spec, tuple(entry["templates"]), cell), classifier
+            )
             for spec, entry in zip(cell.retention_specs, cell.identity["retention"], strict=True)
         }
     record = Record(

@@ -43,7 +43,9 @@ def cli(debug: bool) -> None:
 @SUITE
 @RESULTS
 @click.option("--executor", type=click.Choice(["ray", "serial"]), default="ray", show_default=True)
-@click.option("--workers", type=click.IntRange(1), help="Cells at a time.  [default: cores/threads]")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Cells at a time.  [default: cores/threads]"
+)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
               help="CPU threads of each worker; equal counts give equal bits.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness.datasets.dataset import DatasetError, Item
 from harness.datasets.split_file import parse_item, read_split
-from harness.names import suggest
+from harness.errors import did_you_mean
 
 __all__ = ["SAMPLERS", "Episode", "content_id", "draw", "read_split", "to_json_lines"]
 
@@ -77,7 +77,7 @@ def draw(
     elif sampler in SAMPLERS:
         train, val = SAMPLERS[sampler](train_items, val_items, shots, random.Random(seed))
     else:
-        hint = suggest(sampler, SAMPLERS)
+        hint = did_you_mean(sampler, SAMPLERS)
         raise DatasetError(f'unknown sampler "{sampler}"{hint}; or use "file:PATH"')
     return Episode(tuple(train), tuple(val), sampler, seed)
 
@@ -173,15 +173,14 @@ def _parse_line(line: str, where: str, known: dict[str, Item]) -> tuple[str, Ite
         raise DatasetError(f'{where}: expected {{"impath", "label", "classname"}}, found {line!r}')
     for key in row:
         if key not in ("split", "impath", "label", "classname"):
-            hint = suggest(key, ("split", "impath", "label", "classname"))
+            hint = did_you_mean(key, ("split", "impath", "label", "classname"))
             raise DatasetError(f'{where}: unknown key "{key}"{hint}')
     split = row.get("split", "train")
     if split not in ("train", "val"):
         raise DatasetError(f'{where}: split is {split!r}, expected "train" or "val"')
     item = parse_item(row.get("impath"), row.get("label"), row.get("classname"), where)
     if item.impath not in known:
-        hint = suggest(item.impath, known)
-        raise DatasetError(f'{where}: "{item.impath}" is not in the train or val split{hint}')
+        raise DatasetError(f'{where}: "{item.impath}" is not in the train or val split')
     if item.label != known[item.impath].label:
         raise DatasetError(
             f'{where}: "{item.impath}" has label {item.label}, '

@@ -1,10 +1,10 @@
 """Results on disk: one JSON file per cell, named by the cell's id, written atomically.
 
-    <root>/cells/<id>.json        finished cells (ok, or skipped with the reason)
-    <root>/failures/<id>.json     the last failure of a cell; never counts as done
-    <root>/logits/<id>.npz        test logits (float16), where the suite asks for them
-    <root>/quarantine/            files that turned out not to be whole records
-    <root>/cache/                 derived features; safe to delete
+<root>/cells/<id>.json        finished cells (ok, or skipped with the reason)
+<root>/failures/<id>.json     the last failure of a cell; never counts as done
+<root>/logits/<id>.npz        test logits (float16), where the suite asks for them
+<root>/quarantine/            files that turned out not to be whole records
+<root>/cache/                 derived features; safe to delete
 """
 
 from __future__ import annotations

@@ -159,9 +159,7 @@ class Method(ABC):
         """The classifier whose `state()` was saved, without training."""
         raise NotImplementedError(f"{self.name} cannot restore a saved classifier")
 
-    def search(
-        self, evaluate: Callable[[Any], float], space: Mapping[str, Sequence[Any]]
-    ) -> Any:
+    def search(self, evaluate: Callable[[Any], float], space: Mapping[str, Sequence[Any]]) -> Any:
         """The best Config by `evaluate` (accuracy in percent): here, over the whole grid.
 
         Ties go to the earlier candidate. `space` is `search_space` or what the suite puts in its

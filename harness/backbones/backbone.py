@@ -60,7 +60,7 @@ class Backbone:
         self.device = torch.device(device)
         self.precision = precision
         self.mean, self.std = mean, std
-        self.model = model.requires_grad_(False).eval()
+        self.model = model.requires_grad_(False)
         text = getattr(model, "text", model)
         transformer = model.transformer if text is model else text
         towers = {"vision": split_attention(model.visual), "text": split_attention(transformer)}
@@ -71,7 +71,7 @@ class Backbone:
             for part, module in parts.items()
         }
         shorten_last_block(model.visual)
-        self.model.to(self.device)
+        self.model.eval().to(self.device)
         self._text = causal_tower(model)
         self._embedding = _token_embedding(text)
         self._tokens: Tokenizer = adapt_tokenizer(tokenizer)

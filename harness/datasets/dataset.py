@@ -15,10 +15,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import HarnessError
+
 SPLITS = ("train", "val", "test")
 
 
-class DatasetError(ValueError):
+class DatasetError(HarnessError):
     """A data set, split file, draw or image is missing, corrupt or asked for by a wrong name."""
 
 
@@ -111,9 +113,7 @@ class Dataset(ABC):
         return None
 
 
-def digest(
-    class_names: Sequence[str], splits: Mapping[str, Iterable[Item]], content: Any
-) -> str:
+def digest(class_names: Sequence[str], splits: Mapping[str, Iterable[Item]], content: Any) -> str:
     """SHA-256 (hex) of canonical JSON: class names, items of every split, and `content`.
 
     `content` is what stands for the pixels: a hash of the arrays, or file sizes.

@@ -37,7 +37,9 @@ def run_suite(
     console = Console()
     standing, _ = survey(plan, store)
     estimator = Estimator(store.load(cell.id for cell in plan.cells).records.values())
-    counts = f"{len(standing.done)} done, {len(standing.stale)} stale, {len(standing.failed)} failed"
+    counts = (
+        f"{len(standing.done)} done, {len(standing.stale)} stale, {len(standing.failed)} failed"
+    )
     console.print(
         f"{suite}: {len(plan.cells)} cells ({counts}); {len(standing.to_do)} to run "
         f"with {executor}, {workers} × {threads} thread(s)",

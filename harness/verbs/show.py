@@ -58,7 +58,9 @@ def show_plan(
     console.print(table)
     workers = workers or cores()
     seconds = estimator.total(standing.to_do, workers)
-    time = "unknown (nothing alike has run here)" if seconds is None else f"about {duration(seconds)}"
+    time = (
+        "unknown (nothing alike has run here)" if seconds is None else f"about {duration(seconds)}"
+    )
     console.print(f"{len(standing.to_do)} cells to run; with {workers} worker(s): {time}")
     _show_corrupt(console, corrupt)
     return 0

@@ -27,5 +27,7 @@ def test_method(plugin: str, backbone: str) -> int:
         console.print(f"{MARKS[check.status]} {check.name}{escape(message)}")
     failed = sum(check.status == "failed" for check in checks)
     passed = sum(check.status == "passed" for check in checks)
-    console.print(f"{plugin}: {passed} passed, {failed} failed, {len(checks) - passed - failed} skipped")
+    console.print(
+        f"{plugin}: {passed} passed, {failed} failed, {len(checks) - passed - failed} skipped"
+    )
     return 1 if failed else 0

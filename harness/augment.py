@@ -1,0 +1,28 @@
+"""`AugmentSpec`: how training images are cropped and flipped. Importable without torch."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class AugmentSpec(BaseModel):
+    """RandomResizedCrop and horizontal flip; the defaults are CLIP fine-tuning's usual ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale: tuple[float, float] = (0.08, 1.0)
+    """Share of the image's area that a crop covers, from the smallest to the largest."""
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Width over height of a crop, drawn log-uniformly."""
+    flip: bool = True
+    """Mirror every second image, on average."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"scale is {list(self.scale)}, expected 0 < low <= high <= 1")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise ValueError(f"ratio is {list(self.ratio)}, expected 0 < low <= high")
+        return self

@@ -1,0 +1,75 @@
+"""`load_dataset`: from a spec to a data set, whatever kind it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from harness import registry
+from harness.datasets.dataset import Dataset, DatasetError
+from harness.datasets.embedded_sets import load_embedded, read_index
+from harness.datasets.spec import ROOT_VARIABLE, DatasetSpec
+from harness.errors import did_you_mean
+
+GROUP = "harness.datasets"
+"""Entry-point group of third parties' data sets: functions from a `DatasetSpec` to a `Dataset`."""
+
+
+def load_dataset(spec: str | DatasetSpec) -> Dataset:
+    """The data set that a name or a spec stands for; pixels are read later, on demand.
+
+    Raises:
+        DatasetError: unknown name (with the nearest known one), or files missing or malformed.
+        HarnessError: a third party's file that does not import.
+    """
+    if isinstance(spec, str):
+        spec = DatasetSpec(name=spec)
+    dataset = _load(spec)
+    changes = {"name": spec.name, "templates": spec.templates or dataset.templates}
+    return dataclasses.replace(dataset, **changes)
+
+
+def describe_datasets() -> list[tuple[str, str]]:
+    """(name, one line about it) of every known data set, for `harness list datasets`."""
+    rows = []
+    for name, entry in sorted(read_index().items()):
+        about = f"embedded, {len(entry['class_names'])} classes: {entry.get('description', '')}"
+        rows.append((name, about))
+    for name, plugin in sorted(registry.plugins(GROUP).items()):
+        rows.append((name, f"third party: {plugin.value}"))
+    return rows
+
+
+def _load(spec: DatasetSpec) -> Dataset:
+    name = spec.reference
+    if ".py:" in name or name in registry.plugins(GROUP):
+        return _load_plugin(spec)
+    if name in read_index():
+        return load_embedded(name)
+    known = [*read_index(), *registry.plugins(GROUP)]
+    raise DatasetError(f'unknown data set "{name}"{did_you_mean(name, known)}')
+
+
+def _load_plugin(spec: DatasetSpec) -> Dataset:
+    dataset = registry.find(GROUP, spec.reference)(spec)
+    if not isinstance(dataset, Dataset):
+        raise DatasetError(
+            f"{spec.reference} returned {type(dataset).__name__}, expected a harness Dataset"
+        )
+    return dataset
+
+
+def root_of(spec: DatasetSpec) -> Path:
+    """The spec's root, or $HARNESS_DATA.
+
+    Raises:
+        DatasetError: neither is given.
+    """
+    root = spec.root or os.environ.get(ROOT_VARIABLE)
+    if not root:
+        raise DatasetError(
+            f'"{spec.name}" needs images on disk: say where they are with '
+            f"{{name: {spec.name}, root: FOLDER}} or set {ROOT_VARIABLE}"
+        )
+    return Path(root).expanduser()

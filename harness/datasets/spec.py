@@ -1,0 +1,109 @@
+"""`DatasetSpec`: which data set, as a suite says it. Importable without torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from harness.datasets.dataset import DatasetError
+from harness.registry import absolute
+
+Kind = Literal["folder", "features"]
+
+ROOT_VARIABLE = "HARNESS_DATA"
+"""Environment variable with the folder that holds the data sets' folders."""
+
+
+class DatasetSpec(BaseModel):
+    """A data set and where it lies.
+
+    In a suite: the name of an embedded set (`digits`); a known set (`dtd`, `imagenet_v2`) found
+    below `root` or $HARNESS_DATA; `{name: mine, kind: folder, root: …}` for class folders;
+    `{name: mine, kind: features, root: file.npz, text: text.npz}` for pre-computed features; or a
+    third party's registered name or `path/to/file.py:function`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    """How records and reports call it; selects the data set unless `kind` or `uses` does."""
+    uses: str | None = None
+    """A third party's registered name or `path/to/file.py:function`, when `name` is a label."""
+    kind: Kind | None = None
+    root: str | None = None
+    """Folder of the data sets, or of this one; the `.npz` file for features. `$VARIABLES` work."""
+    split: str | None = None
+    """A split file to use instead of the data set's own."""
+    templates: tuple[str, ...] | None = None
+    """Prompt templates instead of the data set's own."""
+    text: str | None = None
+    """Features: `.npz` with text features (`names`, `emb`)."""
+    support: int | None = Field(default=None, gt=0)
+    """Features: the K of the `trainK_x` that serves as training split (default: the largest)."""
+    classes: Literal["all", "named"] = "all"
+    """Features: `named` keeps the classes that have a text feature."""
+    options: dict[str, Any] = {}
+    """Whatever a third party's function takes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("templates")
+    @classmethod
+    def _one_slot(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value == ():
+            raise ValueError("give at least one template, or leave the key out")
+        for template in value or ():
+            if template.count("{}") != 1:
+                raise ValueError(f'template "{template}" needs exactly one "{{}}" for the name')
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DatasetSpec:
+        if self.kind is not None and self.uses is not None:
+            raise ValueError("give either kind or uses, not both")
+        if self.kind is not None and self.root is None:
+            what = "the folder with the class folders" if self.kind == "folder" else "the .npz file"
+            raise ValueError(f"kind {self.kind} needs root: {what}")
+        for key, given in (
+            ("text", self.text is not None),
+            ("support", self.support is not None),
+            ("classes", self.classes != "all"),
+        ):
+            if given and self.kind != "features":
+                raise ValueError(f"{key}: only for kind: features")
+        return self
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    @property
+    def reference(self) -> str:
+        """What selects the data set: `uses` where it is given, else the name."""
+        return self.uses or self.name
+
+    def resolve(self, base: Path) -> DatasetSpec:
+        """The spec with its paths made absolute, relative ones from the folder `base`.
+
+        Raises:
+            DatasetError: a path names an environment variable that is not set.
+        """
+        paths = {key: _absolute(getattr(self, key), base) for key in ("root", "split", "text")}
+        uses = self.uses and absolute(self.uses, base)
+        if uses is None and ".py:" in self.name:
+            uses = absolute(self.name, base)
+        return self.model_copy(update={**paths, "uses": uses})
+
+
+def _absolute(path: str | None, base: Path) -> str | None:
+    if path is None:
+        return None
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if "$" in expanded:
+        raise DatasetError(f'"{path}": the environment variable in it is not set')
+    return str((base / expanded).resolve())

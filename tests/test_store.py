@@ -1,0 +1,117 @@
+"""The store: whole files or none, failures that never count as done, corruption told."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.record import CorruptRecord, Cost, Draw, Failure, Metrics, Record, Retention
+from harness.store import Store
+
+OK = Record(
+    id="a" * 64,
+    label="lora",
+    cell={"method": {"name": "lora"}},
+    status="ok",
+    metrics=Metrics(100, 50.0, 49.5, 3.25, 40.0, 10.0, 5, 15),
+    retention={"glyph_names": Retention(960, 70.0, 75.0, -5.0), "digits": None},
+    cost=Cost(1.5, 0.25, 0.0, 0, 512.0, 1024),
+    draw=Draw("f" * 64, "coop", 40, "", 0),
+    details={"loss_last": 0.5},
+    chosen={"rank": 2},
+)
+FAILED = replace(
+    OK,
+    status="failed",
+    metrics=None,
+    cost=None,
+    failure=Failure("method", "it broke", "Traceback …", 1),
+)
+
+
+def test_a_record_survives_the_disk(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(OK, {"logits": np.zeros((2, 3), np.float16)})
+    assert store.load([OK.id]).records == {OK.id: OK}
+    with np.load(tmp_path / "logits" / f"{OK.id}.npz") as arrays:
+        assert arrays["logits"].dtype == np.float16
+
+
+def test_a_failure_is_kept_apart_and_goes_when_the_cell_succeeds(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(FAILED)
+    contents = store.load([OK.id])
+    assert contents.records == {}
+    assert contents.failures == {OK.id: FAILED}
+    store.write(OK)
+    contents = store.load([OK.id])
+    assert contents.records == {OK.id: OK}
+    assert contents.failures == {}
+    assert list(store.failures.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: text.replace('"top1"', '"top2"', 1),
+        lambda text: text.replace('"label"', '"lable"'),
+        lambda text: text.replace('"schema": 1', '"schema": 0'),
+        lambda text: text.replace("a" * 64, "b" * 64),
+    ],
+)
+def test_a_damaged_file_is_reported_and_set_aside_not_lost(tmp_path: Path, damage: Any) -> None:
+    store = Store(tmp_path)
+    store.write(OK)
+    path = store.cells / f"{OK.id}.json"
+    damaged = damage(path.read_text())
+    path.write_text(damaged)
+    contents = store.load([OK.id])
+    assert contents.records == {}
+    assert list(contents.corrupt) == [path]
+    kept = store.quarantine(path)
+    assert kept.read_text() == damaged
+    assert not path.exists()
+    path.write_text(damaged)
+    assert store.quarantine(path) != kept, "an earlier damaged file is not overwritten"
+
+
+def test_corruption_names_the_line() -> None:
+    with pytest.raises(CorruptRecord, match="line 2: not JSON"):
+        Record.from_json('{"schema": 1,\n oops}')
+
+
+def test_a_full_disk_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.write(OK)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.write(replace(OK, label="other"))
+    monkeypatch.undo()
+    assert store.load([OK.id]).records == {OK.id: OK}
+    assert [path.name for path in store.cells.iterdir()] == [f"{OK.id}.json"]
+
+
+def test_a_record_with_nan_is_never_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        Store(tmp_path).write(replace(OK, details={"loss": float("nan")}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_into_a_store_that_does_not_exist_creates_nothing(tmp_path: Path) -> None:
+    assert Store(tmp_path / "none").all().records == {}
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,101 @@
+"""A suite file: what is read, and what is said of a bad one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.suite import load_suite
+
+GOOD = """\
+backbone: glyphs
+datasets: [digits, letters]
+shots: [1, 4]
+seeds: [1]
+methods:
+  - zero_shot
+  - name: lora
+    label: low rank
+    config: {lr: 1e-3}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "suite.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_good_suite_is_read_and_named_after_its_file(tmp_path: Path) -> None:
+    suite = load_suite(write(tmp_path, GOOD)).suite
+    assert suite.name == "suite"
+    assert [spec.name for spec in suite.datasets] == ["digits", "letters"]
+    assert suite.shots == (1, 4)
+    assert suite.methods[0].name == "zero_shot"
+    assert suite.methods[1].label == "low rank"
+    assert suite.protocol == "fixed"
+
+
+def test_numbers_with_an_exponent_are_numbers(tmp_path: Path) -> None:
+    assert load_suite(write(tmp_path, GOOD)).suite.methods[1].config == {"lr": 0.001}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("shots: [1, 4]", "shot: [1, 4]", 3, ['unknown key "shot"', 'did you mean "shots"?']),
+        ("label: low rank", "lable: low rank", 8, ["methods[1]", 'did you mean "label"?']),
+        ("shots: [1, 4]", "shots: [1, four]", 3, ["shots[1]", "'four'"]),
+        ("shots: [1, 4]", "shots: [0]", 3, ["shots[0]", "greater than 0"]),
+        ("shots: [1, 4]", "shots: [1.5]", 3, ["shots[0]", "1.5"]),
+        ("shots: [1, 4]", "shots: [true]", 3, ["shots[0]", "True"]),
+        ("shots: [1, 4]", "shots: []", 3, ["shots", "the grid is empty"]),
+        ("shots: [1, 4]", "shots: [4, 4]", 3, ["shots", "listed twice: 4"]),
+        ("seeds: [1]", "seeds: 1", 4, ["seeds", "(found 1)"]),
+        ("seeds: [1]\n", "", 1, ['the key "seeds" is missing']),
+        ("seeds: [1]", "seeds: [1]\nseeds: [2]", 5, ['"seeds" stands twice', "line 4"]),
+        ("seeds: [1]", "seeds: [1]\nprotocol: fixd", 5, ["protocol", "'fixd'", "'oracle'"]),
+        ("seeds: [1]", 'seeds: [1]\ntemplates: ["a photo"]', 5, ["templates", "{}"]),
+        ("seeds: [1]", "seeds: [1", 5, ["suite.yaml:5"]),
+    ],
+)
+def test_a_bad_suite_is_refused_with_file_line_and_fix(
+    tmp_path: Path, old: str, new: str, line: int, words: list[str]
+) -> None:
+    path = write(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(HarnessError) as caught:
+        load_suite(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}:{line}: "), message
+    for word in words:
+        assert word in message, message
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "just words"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(HarnessError, match="a suite is a mapping"):
+        load_suite(write(tmp_path, text))
+
+
+def test_a_missing_or_binary_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"nowhere\.yaml: No such file"):
+        load_suite(tmp_path / "nowhere.yaml")
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(HarnessError, match="not UTF-8"):
+        load_suite(binary)
+
+
+def test_yaml_that_would_build_objects_is_refused(tmp_path: Path) -> None:
+    text = GOOD + "description: !!python/object/apply:os.system [true]\n"
+    with pytest.raises(HarnessError, match=r"suite\.yaml:10"):
+        load_suite(write(tmp_path, text))
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("shots:", "shot:").replace("label:", "lable:")
+    with pytest.raises(HarnessError) as caught:
+        load_suite(write(tmp_path, text))
+    assert len(str(caught.value).splitlines()) == 3  # two unknown keys, one missing
