@@ -58,7 +58,7 @@ def preprocess(
         image = np.asarray(Image.fromarray(image).resize(new, Image.Resampling.BICUBIC))
         height, width = image.shape[:2]
     top, left = round((height - size) / 2), round((width - size) / 2)
-    crop = np.ascontiguousarray(image[top : top + size, left : left + size])
+    crop = image[top : top + size, left : left + size].copy()  # never a read-only view
     return _normalise(torch.from_numpy(crop).permute(2, 0, 1).float(), mean, std)
 
 

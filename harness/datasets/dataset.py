@@ -35,7 +35,7 @@ class Item(NamedTuple):
     """The class name as the split file writes it (prompts use `Dataset.class_names`)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset(ABC):
     """A classification data set. Subclasses say where pixels or features come from.
 

@@ -49,7 +49,7 @@ def read_index(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
     return index
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class EmbeddedDataset(Dataset):
     """A data set whose images are arrays in one `.npz` file."""
 

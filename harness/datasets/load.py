@@ -26,8 +26,8 @@ def load_dataset(spec: str | DatasetSpec) -> Dataset:
     if isinstance(spec, str):
         spec = DatasetSpec(name=spec)
     dataset = _load(spec)
-    changes = {"name": spec.name, "templates": spec.templates or dataset.templates}
-    return dataclasses.replace(dataset, **changes)
+    templates = spec.templates or dataset.templates
+    return dataclasses.replace(dataset, name=spec.name, templates=templates)
 
 
 def describe_datasets() -> list[tuple[str, str]]:

@@ -67,7 +67,8 @@ def _read_items(path: Path, split: str, rows: object) -> tuple[Item, ...]:
         where = f"{path}: {split}[{number}]"
         if not isinstance(row, list) or len(row) != 3:
             raise DatasetError(f"{where}: {_short(row)} is not [path, label, class name]")
-        items.append(parse_item(*row, where=where))
+        impath, label, classname = row
+        items.append(parse_item(impath, label, classname, where))
     return tuple(items)
 
 
