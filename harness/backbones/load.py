@@ -72,8 +72,8 @@ def check_device(device: str, precision: str) -> torch.device:
         BackboneError: it is not, or does not.
     """
     if precision not in get_args(Precision):
-        hint = did_you_mean(precision, get_args(Precision))
-        raise BackboneError(f'unknown precision "{precision}"{hint}')
+        known = ", ".join(get_args(Precision))
+        raise BackboneError(f'unknown precision "{precision}": use {known}')
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -106,7 +106,7 @@ def common_prefix(prompts: Sequence[Prompt]) -> int:
 
 def with_context(x: Tensor, ids: Tensor, context: Tensor | None) -> Tensor:
     """Embeddings x (…, w) of `ids` (…,), with row j of `context` (J, w) where an id is −1−j."""
-    if context is None:
+    if context is None or not len(context):
         return x
     learnt = context[(-1 - ids).clamp(min=0)].to(x.dtype)
     return torch.where((ids < 0).unsqueeze(-1), learnt, x)

@@ -43,11 +43,7 @@ def test_features_of_real_architectures_are_unchanged(name: str) -> None:
     with torch.no_grad():
         expected = model.encode_image(images), model.encode_text(tokens)
         vision = split_attention(model.visual)
-        text = split_attention(
-            getattr(model, "text", model.__dict__["_modules"]["transformer"])
-            if hasattr(model, "text")
-            else model.transformer
-        )
+        text = split_attention(model.text if hasattr(model, "text") else model.transformer)
         shortened = shorten_last_block(model.visual)
         found = model.encode_image(images), model.encode_text(tokens)
     assert len(vision) == CASES[name]
@@ -56,9 +52,7 @@ def test_features_of_real_architectures_are_unchanged(name: str) -> None:
     for before, after in zip(expected, found, strict=True):
         scale = before.abs().max()
         assert (before - after).abs().max() <= TOLERANCE * max(scale, 1.0)
-    assert not any(
-        isinstance(m, nn.MultiheadAttention) for b in (model.visual, model) for m in b.modules()
-    )
+    assert not any(isinstance(module, nn.MultiheadAttention) for module in model.modules())
 
 
 def test_split_attention_equals_multihead_attention_with_a_mask() -> None:
