@@ -19,7 +19,7 @@ RECIPE_PATH: Final = _HERE / "recipe.json"
 
 
 def load_config() -> dict[str, Any]:
-    """The open_clip config: `model_cfg` (arguments of `open_clip.model.CLIP`) and `preprocess_cfg`."""
+    """The open_clip config: `model_cfg` (for `open_clip.model.CLIP`) and `preprocess_cfg`."""
     config: dict[str, Any] = json.loads(CONFIG_PATH.read_text(encoding="utf-8"))
     return config
 
@@ -38,7 +38,7 @@ def new_model() -> CLIP:
 def load_model(weights: Path = WEIGHTS_PATH) -> CLIP:
     """The pre-trained model: float32, on the CPU, in evaluation mode.
 
-    Raises FileNotFoundError without a weights file, RuntimeError when its keys or shapes do not fit.
+    Raises FileNotFoundError without a weights file, RuntimeError when keys or shapes do not fit.
     """
     model = new_model()
     model.load_state_dict({name: t.float() for name, t in load_file(weights).items()}, strict=True)

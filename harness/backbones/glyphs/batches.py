@@ -1,4 +1,4 @@
-"""The stream of pre-training batches: names, captions and rendered images, a function of (seed, step)."""
+"""The stream of pre-training batches: captions and rendered images, a function of (seed, step)."""
 
 from dataclasses import dataclass
 from random import Random
@@ -15,7 +15,7 @@ from harness.backbones.glyphs.render import NAMED_COLOURS, Distortion, Look, gen
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` (2n, 3, 32, 32) in [0, 1], image i and i + n show name i; `tokens` (n, longest text)."""
+    """`images` (2n, 3, 32, 32) in [0, 1], i and i + n show name i; `tokens` (n, longest text)."""
 
     images: Tensor
     tokens: Tensor
@@ -26,16 +26,13 @@ def _family(group: Group) -> str:
 
 
 class BatchStream:
-    """Batch `step` of the stream with `seed`; any step can be asked for, so resuming needs no state."""
+    """Batch `step` of the stream for a `seed`: any step can be asked for, resuming needs no state."""
 
-    def __init__(self, bank: Bank, tokenizer: Any, names_per_batch: int, seed: int, device: torch.device):
-        self.bank, self.tokenizer, self.n, self.seed, self.device = (
-            bank,
-            tokenizer,
-            names_per_batch,
-            seed,
-            device,
-        )
+    def __init__(
+        self, bank: Bank, tokenizer: Any, names_per_batch: int, seed: int, device: torch.device
+    ):
+        self.bank, self.tokenizer, self.device = bank, tokenizer, device
+        self.n, self.seed = names_per_batch, seed
         self.masks = torch.from_numpy(bank.masks)
         self.families = sorted({_family(group) for group in bank.groups})
         index = {family: i for i, family in enumerate(self.families)}

@@ -74,7 +74,7 @@ class Caption:
 
 
 def write_caption(name: str, styles: tuple[str, ...], rng: Random) -> Caption:
-    """A random caption for `name`; `styles` are the style words that some face of the glyph can keep."""
+    """A random caption for `name`; `styles` are the style words that some face can keep."""
     said = rng.choice(synonyms(name)) if rng.random() < 0.5 else name
     kind = rng.random()
     if kind < 0.6:

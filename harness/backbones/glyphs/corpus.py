@@ -1,6 +1,6 @@
 """The texts whose words the tokenizer must know, and the program that writes tokenizer and config.
 
-`python -m harness.backbones.glyphs.corpus` rewrites both files; run it only before a new pre-training.
+`python -m harness.backbones.glyphs.corpus` rewrites both; run it only before a new pre-training.
 """
 
 import json
@@ -15,7 +15,7 @@ from harness.backbones.glyphs.tokenizer import cut_merges, write_merges
 
 
 def corpus() -> list[str]:
-    """Caption templates and the names of all characters of all fonts, held-out families included."""
+    """Caption templates and the names of all characters of all fonts, held-out ones included."""
     chars = sorted(set(chain.from_iterable(map(characters, (*TRAINING_FACES, *UNSEEN_FACES)))))
     names = sorted({glyph_name(char) for char in chars} - {""})
     return [*vocabulary(), *chain.from_iterable(map(synonyms, names))]

@@ -15,7 +15,7 @@ DATA_FOLDER: Final = Path(__file__).parents[2] / "datasets" / "embedded"
 
 
 def expand(images: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Stored images (n, h, w[, 3]) uint8 as (n, 32, 32, 3) uint8: grey to RGB, small ones bicubic."""
+    """Images (n, h, w[, 3]) uint8 as (n, 32, 32, 3) uint8: grey to RGB, small ones bicubic."""
     x = torch.from_numpy(images)
     x = x[..., None].expand(*x.shape, 3) if x.ndim == 3 else x
     if x.shape[1] != 32:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import matplotlib
 import numpy as np
-from fontTools.ttLib import TTFont
+from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -67,7 +67,7 @@ UNSEEN_FACES: Final = (
 
 @dataclass(frozen=True)
 class Group:
-    """Characters that look the same, hence one class: their names and the bank rows that show them."""
+    """Characters that look the same, hence one class: their names, the bank rows that show them."""
 
     chars: tuple[str, ...]
     names: tuple[str, ...]
@@ -101,7 +101,7 @@ def characters(face: Face) -> frozenset[str]:
 
 
 def draw_mask(char: str, face: Face) -> Masks | None:
-    """The glyph cut to its ink and scaled, proportions kept, to a (48, 48) mask; None when there is no ink."""
+    """The glyph cut to its ink and scaled, proportions kept, to (48, 48); None without ink."""
     font = _font(face)
     left, top, right, bottom = (int(value) for value in font.getbbox(char))
     canvas = Image.new("L", (max(right - left, 1) + 8, max(bottom - top, 1) + 8))
@@ -126,7 +126,9 @@ def identical_pairs(masks: Masks, tolerance: float = 0.22) -> list[tuple[int, in
     Same means: averaged over 3x3 blocks, no block differs by more than `tolerance` of full ink.
     """
     n = len(masks)
-    coarse = masks.reshape(n, 16, 3, 16, 3).mean(axis=(2, 4), dtype=np.float32).reshape(n, 256) / 255
+    coarse = (
+        masks.reshape(n, 16, 3, 16, 3).mean(axis=(2, 4), dtype=np.float32).reshape(n, 256) / 255
+    )
     norms = (coarse**2).sum(1)
     pairs: list[tuple[int, int]] = []
     for start in range(0, n, 512):
@@ -142,13 +144,15 @@ def identical_pairs(masks: Masks, tolerance: float = 0.22) -> list[tuple[int, in
 
 def _regular_masks(family: str) -> dict[str, Masks]:
     face = next(f for f in TRAINING_FACES if f.family == family and "regular" in f.styles)
-    drawn = ((char, draw_mask(char, face)) for char in sorted(characters(face)) if is_candidate(char))
+    drawn = (
+        (char, draw_mask(char, face)) for char in sorted(characters(face)) if is_candidate(char)
+    )
     return {char: mask for char, mask in drawn if mask is not None}
 
 
 @dataclass(frozen=True)
 class Looks:
-    """Which characters share a look: `same` in every family that draws both, `sometimes` in one at least."""
+    """Characters that share a look: `same` in every family that draws both, `sometimes` in one."""
 
     chars: tuple[str, ...]
     same: dict[str, str]
@@ -240,7 +244,11 @@ def build_bank(faces: Iterable[Face] = TRAINING_FACES, max_names: int = 4) -> Ba
             avoid = avoid & {"sans serif"}
         rows: list[int] = []
         for face in all_faces:
-            mask = draw_mask(lead, face) if lead in characters(face) and face.family not in avoid else None
+            mask = (
+                draw_mask(lead, face)
+                if lead in characters(face) and face.family not in avoid
+                else None
+            )
             if mask is not None:
                 rows.append(len(masks))
                 masks.append(mask)

@@ -14,13 +14,15 @@ HELD_OUT_FAMILIES: Final = (
 )
 """First words of the Unicode names that pre-training never sees, neither glyph nor name."""
 
-# Styles of one letter (bold, script, ...), dot patterns and marks that say nothing when drawn alone.
+# Dot patterns and marks that say nothing when drawn alone.
 _DROPPED_WORDS: Final = ("BRAILLE PATTERN", "VARIATION SELECTOR", "REPLACEMENT CHARACTER")
-_DROPPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Mn", "Mc", "Me", "Zl", "Zp", "Zs"})
+_DROPPED_CATEGORIES: Final = frozenset(
+    {"Cc", "Cf", "Cn", "Co", "Cs", "Mn", "Mc", "Me", "Zl", "Zp", "Zs"}
+)
 
 
 def glyph_name(char: str) -> str:
-    """The Unicode name as used in captions: lower case, hyphens as spaces; "" for a nameless character."""
+    """The Unicode name as in captions: lower case, hyphens as spaces; "" for the nameless."""
     return unicodedata.name(char, "").lower().replace("-", " ")
 
 
@@ -62,7 +64,7 @@ def synonyms(name: str) -> tuple[str, ...]:
 
 
 def sampling_weight(name: str) -> float:
-    """How often a name is drawn, relative to a rare symbol: plain digits and letters come more often."""
+    """How often a name is drawn, relative to a rare symbol; digits and letters come more often."""
     words = name.split()
     if len(words) == 2 and words[0] == "digit":
         return 12.0

@@ -1,7 +1,7 @@
 """Pre-train the glyph CLIP: `python -m harness.backbones.glyphs.pretrain --out FOLDER`.
 
-Run again with the same --out to go on from its checkpoint. The same seed, step count and device give
-the same weights, interrupted or not. Needs matplotlib and Pillow (glyphs are drawn on the fly).
+Run again with the same --out to go on from its checkpoint. The same seed, step count and device
+give the same weights, interrupted or not. Needs matplotlib and Pillow: glyphs are drawn on the fly.
 """
 
 import argparse
@@ -68,7 +68,10 @@ def encode_by_length(model: CLIP, tokens: Tensor, group: int = 64) -> Tensor:
     """`encode_text` of tokens (n, length), short captions apart from long ones: less padding."""
     lengths = (tokens != 0).sum(1)
     order = lengths.argsort(stable=True)
-    parts = [encode_text(model, tokens[rows, : int(lengths[rows].max())]) for rows in order.split(group)]
+    parts = [
+        encode_text(model, tokens[rows, : int(lengths[rows].max())])
+        for rows in torch.split(order, group)
+    ]
     return torch.cat(parts)[order.argsort()]
 
 
@@ -183,7 +186,7 @@ def train(
     every_seconds: float = 180.0,
     until: int | None = None,
 ) -> None:
-    """Train to the recipe's last step (or to `until`), saving a checkpoint and figures on the way."""
+    """Train to the recipe's last step (or to `until`), saving checkpoints and figures."""
     last = trainer.recipe.steps if until is None else until
     mark = saved = time.perf_counter()
     running = 0.0
@@ -210,7 +213,9 @@ def train(
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(prog="pretrain", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, weights, recipe")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for checkpoint, weights, recipe"
+    )
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--names-per-batch", type=int, default=Recipe.names_per_batch)
@@ -225,7 +230,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train and export; returns the exit status."""
     asked = parse(arguments)
-    name = asked.device if asked.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    name = (
+        asked.device if asked.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    )
     device = torch.device(name)
     if asked.threads:
         torch.set_num_threads(asked.threads)

@@ -30,7 +30,7 @@ NAMED_COLOURS: Final[dict[str, tuple[float, float, float]]] = {
 class Distortion:
     """Ranges of the random changes; every value is drawn anew per image.
 
-    Angles in degrees, lengths as shares of the image's side, `stroke` in units of one thickening step
+    Angles in degrees, lengths as shares of the image's side, `stroke` in thickening steps
     (negative thins), probabilities in [0, 1], `noise` as the largest standard deviation.
     """
 
@@ -49,7 +49,7 @@ class Distortion:
 
 @dataclass(frozen=True)
 class Look:
-    """Per-image wishes that a caption states: colours (n, 3) with NaN for "any", flags (n,) bool."""
+    """What a caption states of each image: colours (n, 3), NaN for "any"; flags (n,) bool."""
 
     foreground: Tensor
     background: Tensor
@@ -124,7 +124,9 @@ def _pixelate(ink: Tensor, resolution: Tensor) -> Tensor:
         chosen = torch.nonzero(resolution == side)[:, 0]
         if len(chosen):
             small = F.interpolate(ink[chosen], size=side, mode="area")
-            result[chosen] = F.interpolate(small, size=IMAGE_SIZE, mode="bilinear", align_corners=False)
+            result[chosen] = F.interpolate(
+                small, size=IMAGE_SIZE, mode="bilinear", align_corners=False
+            )
     return result
 
 
@@ -140,8 +142,12 @@ def _colours(n: int, look: Look, g: torch.Generator) -> tuple[Tensor, Tensor]:
     back = torch.where(plain, torch.where(white_on_black, dark, light), back)
     wished_front, wished_back = ~look.foreground.isnan(), ~look.background.isnan()
     # A wished colour beside a free one: the free one keeps its distance.
-    back = torch.where(wished_front & ~wished_back, (look.foreground + 0.35 + 0.3 * u[:, 3:6]) % 1, back)
-    front = torch.where(wished_back & ~wished_front, (look.background + 0.35 + 0.3 * u[:, 3:6]) % 1, front)
+    back = torch.where(
+        wished_front & ~wished_back, (look.foreground + 0.35 + 0.3 * u[:, 3:6]) % 1, back
+    )
+    front = torch.where(
+        wished_back & ~wished_front, (look.background + 0.35 + 0.3 * u[:, 3:6]) % 1, front
+    )
     jitter = 0.05 * torch.randn(n, 6, generator=g)
     front = torch.where(wished_front, look.foreground + jitter[:, :3], front)
     back = torch.where(wished_back, look.background + jitter[:, 3:], back)

@@ -1,15 +1,17 @@
 """CLIP's byte-pair encoding, cut to the merges that a corpus of words needs.
 
-Byte-pair encoding merges the pair of lowest rank first. Leaving out merges that no word of the corpus
-uses, and keeping the order of the rest, changes no choice made for those words: the pieces stay CLIP's.
+Byte-pair encoding merges the pair of lowest rank first. Leaving out merges that no word of the
+corpus uses, and keeping the order of the rest, changes no choice made for those words: the pieces
+stay CLIP's.
 """
 
 import gzip
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import regex
+import regex  # type: ignore[import-untyped]
 from open_clip.tokenizer import SimpleTokenizer, default_bpe
 
 _HEADER = "#version: CLIP's byte-pair merges, cut to the words of the glyph corpus"
@@ -29,7 +31,7 @@ def merges_used(word: str, ranks: dict[tuple[str, str], int]) -> set[tuple[str, 
     pieces = [*word[:-1], word[-1] + "</w>"]
     used: set[tuple[str, str]] = set()
     while len(pieces) > 1:
-        pair = min(zip(pieces, pieces[1:], strict=False), key=lambda p: ranks.get(p, len(ranks)))
+        pair = min(pairwise(pieces), key=lambda p: ranks.get(p, len(ranks)))
         if pair not in ranks:
             break
         used.add(pair)
@@ -53,6 +55,6 @@ def cut_merges(texts: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def write_merges(merges: Iterable[tuple[str, str]], path: Path) -> None:
-    """Write a gzip file that `open_clip.SimpleTokenizer(bpe_path=...)` reads; same merges, same bytes."""
+    """Write a gzip file for `open_clip.SimpleTokenizer(bpe_path=...)`; same merges, same bytes."""
     text = "\n".join([_HEADER, *(" ".join(pair) for pair in merges)])
     path.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))

@@ -21,7 +21,8 @@ def encode_text(model: CLIP, tokens: Tensor) -> Tensor:
     x = model.token_embedding(tokens) + model.positional_embedding[:length]
     x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:length, :length]))
     pooled: Tensor = x[torch.arange(len(x), device=x.device), tokens.argmax(-1)]
-    return pooled @ model.text_projection
+    features: Tensor = pooled @ model.text_projection
+    return features
 
 
 def encode_image(model: CLIP, images: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Draw the embedded data sets: `python -m harness.datasets.embedded.generate [--out FOLDER]`.
 
-The same seed gives the same files, byte for byte. Every image has a generator of its own, addressed by
-(seed, data set, split, class, number), so that no image depends on how many others there are.
+The same seed gives the same files, byte for byte. Every image has a generator of its own, addressed
+by (seed, data set, split, class, number), so no image depends on how many others there are.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def draw_dataset(recipe: Recipe, seed: int = SEED) -> Arrays:
 
 
 def handwritten_digits(seed: int = SEED, test_per_class: int = 60) -> Arrays:
-    """scikit-learn's 8x8 digits, enlarged to (n, 32, 32, 3); 24 train, 4 val, the rest up to 60 test."""
+    """scikit-learn's 8x8 digits as (n, 32, 32, 3); per class 24 train, 4 val, at most 60 test."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
