@@ -1,0 +1,113 @@
+"""What in a report is not like for like: shown as warnings, never silently averaged away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from harness.record import Record
+from reports.frame import MISSING
+
+
+def warnings_of(frame: pd.DataFrame, records: Mapping[str, Record]) -> list[str]:
+    """Sentences on rows of one table that differ in draws, templates, protocol, model or code."""
+    found = [*_draws(frame), *_templates(frame), *_protocols(frame), *_duplicates(frame)]
+    used = [records[cell] for cell in frame.loc[frame["status"] == "ok", "cell_id"]]
+    found += _identity(frame, used)
+    found += _sources(used)
+    return found
+
+
+def completeness(frame: pd.DataFrame) -> dict[str, int]:
+    """How many cells are planned, ok, failed, skipped and missing."""
+    counts = frame["status"].value_counts()
+    states = ("ok", "failed", "skipped", MISSING)
+    return {"planned": len(frame), **{state: int(counts.get(state, 0)) for state in states}}
+
+
+def _draws(frame: pd.DataFrame) -> list[str]:
+    few = frame[(frame["status"] == "ok") & (frame["shots"] > 0) & (frame["draw_id"] != "")]
+    axes = ["dataset", "shots", "seed"]
+    several = few.groupby(axes)["draw_id"].nunique()
+    several = several[several > 1]
+    found = []
+    if len(several):
+        dataset, shots, seed = several.index[0]
+        rows = few[few["dataset"].eq(dataset) & few["shots"].eq(shots) & few["seed"].eq(seed)]
+        groups = rows.groupby("draw_id", sort=False)["row"].agg(lambda names: ", ".join(names))
+        found.append(
+            f"Different draws under the same seed in {len(several)} place(s): for {dataset}, "
+            f"{shots} shots, seed {seed} there are {' / '.join(groups)}. Paired differences "
+            "between these rows are not on the same images."
+        )
+    if few["sampler"].nunique() > 1:
+        found.append(f"More than one sampler: {_list(few['sampler'])}.")
+    return found
+
+
+def _templates(frame: pd.DataFrame) -> list[str]:
+    several = frame.groupby("dataset")["templates"].nunique()
+    names = [str(name) for name in several[several > 1].index]
+    if not names:
+        return []
+    return [
+        f"Rows of one table used different prompt templates on {', '.join(names)}: their gains "
+        "are each over zero-shot under their own template."
+    ]
+
+
+def _protocols(frame: pd.DataFrame) -> list[str]:
+    ranked = frame[frame["protocol"] != "oracle"]
+    if ranked["protocol"].nunique() <= 1:
+        return []
+    parts = [
+        f"{protocol}: {_list(rows['row'])}"
+        for protocol, rows in ranked.groupby("protocol", sort=False)
+    ]
+    return [f"Rows stand under different protocols ({'; '.join(parts)})."]
+
+
+def _duplicates(frame: pd.DataFrame) -> list[str]:
+    twice = frame.duplicated(["row", "dataset", "shots", "seed"], keep=False)
+    if not twice.any():
+        return []
+    return [f"One label stands for several configurations: {_list(frame.loc[twice, 'row'])}."]
+
+
+def _identity(frame: pd.DataFrame, used: list[Record]) -> list[str]:
+    found = []
+    per_name: dict[str, set[str]] = {}
+    for record in used:
+        backbone = record.cell.get("backbone") or {}
+        identity = "/".join(str(backbone.get(key, "")) for key in ("weights", "precision"))
+        per_name.setdefault(str(backbone.get("name", "")), set()).add(identity)
+    for name, several in sorted(per_name.items()):
+        if len(several) > 1:
+            found.append(f"Backbone {name} stands for {len(several)} weights or precisions.")
+    spread = frame.groupby(["dataset", "backbone", "templates"])["zero_shot_top1"].agg(
+        ["min", "max"]
+    )
+    moved = spread[(spread["max"] - spread["min"]) > 1e-6]
+    if len(moved):
+        names = sorted({str(index[0]) for index in moved.index})
+        found.append(
+            f"The frozen model's own accuracy differs between cells on {', '.join(names)}."
+        )
+    return found
+
+
+def _sources(used: list[Record]) -> list[str]:
+    per_label: dict[tuple[str, str], set[str]] = {}
+    for record in used:
+        method = record.cell.get("method") or {}
+        key = (record.label, str(method.get("name", "")))
+        per_label.setdefault(key, set()).add(str(method.get("source", "")))
+    mixed = sorted(label for (label, _), sources in per_label.items() if len(sources) > 1)
+    if not mixed:
+        return []
+    return [f"Cells of one method come from different versions of its source: {', '.join(mixed)}."]
+
+
+def _list(names: pd.Series) -> str:
+    return ", ".join(dict.fromkeys(str(name) for name in names))

@@ -1,0 +1,126 @@
+"""What the numbers say, in plain sentences computed from them; ties are stated as ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from reports.comparability import completeness
+from reports.leaderboard import Standing, shots_name
+from reports.stats import Interval
+from reports.summary import mean_at
+from reports.table import interval, missing, number
+from reports.tables import differences, verdict
+
+
+def findings(frame: pd.DataFrame, grid: pd.DataFrame, at: Standing) -> list[str]:
+    """The report's headline: leaders, zero-shot, forgetting, LoRA against Comp-LoRA."""
+    counts = completeness(frame)
+    if counts["ok"] == 0:
+        return [f"No cell has finished yet: {counts['planned']} planned. {_undone(counts)}".strip()]
+    sentences = [_leaders(at, k) for k in at.shots]
+    sentences += [_zero_shot(at), _least_forgetting(at), *_comp_lora(grid, at)]
+    if counts["ok"] < counts["planned"]:
+        done = f"{counts['ok']:,} of {counts['planned']:,} cells have finished"
+        sentences.append(f"Incomplete: {done}. {_undone(counts)}")
+    return [sentence for sentence in sentences if sentence]
+
+
+def _undone(counts: dict[str, int]) -> str:
+    names = {"failed": "failed", "skipped": "skipped", "missing": "not run"}
+    parts = [f"{counts[key]:,} {word}" for key, word in names.items() if counts[key]]
+    return f"{', '.join(parts).capitalize()}." if parts else ""
+
+
+def _leaders(at: Standing, k: int) -> str:
+    fair = at.top1.xs(k, level="shots")
+    fair = fair[~at.info.loc[fair.index, "oracle"].to_numpy() & fair["mean"].notna()]
+    if fair.empty:
+        return ""
+    here = [row for row, shots in at.ranks.index if shots == k]
+    pool = fair.loc[here] if here else fair
+    order = pool["mean"].sort_values(ascending=False, kind="stable")
+    leader = str(order.index[0])
+    cell = fair.loc[leader]
+    start = f"At {shots_name(k)} " if k else "Without any shots "
+    start += f"{leader} has the highest mean, {interval(cell['mean'], cell['half'])} % top-1"
+    if not here:
+        return f"{start}; with fewer than two complete draws no order can be stated."
+    tied = [str(r) for r in order.index if at.ranks.at[(r, k), "best"] and r != leader]
+    if len(tied) == len(pool) - 1 and tied:
+        return f"{start}; the draws do not tell any method apart from it."
+    if tied:
+        return f"{start}; not distinguishable from it: {_join(tied)}."
+    return f"{start}, ahead of every other method." if len(pool) > 1 else f"{start}."
+
+
+def _zero_shot(at: Standing) -> str:
+    last = at.shots[-1]
+    gains = at.gain.xs(last, level="shots")
+    gains = gains[~at.info.loc[gains.index, "oracle"].to_numpy() & ~gains["constant"]]
+    kinds: dict[str, list[str]] = {"above": [], "below": [], "undecided": []}
+    for row, cell in gains.iterrows():
+        if not missing(cell["half"]):
+            gap = Interval(cell["mean"], cell["half"], int(cell["draws"]))
+            kinds[verdict(gap)].append(str(row))
+    if not any(kinds.values()):
+        return ""
+    total = sum(map(len, kinds.values()))
+    text = f"Against the frozen model at {shots_name(last)}, {len(kinds['above'])} of {total} "
+    text += "methods gain beyond their interval"
+    text += f"; {_join(kinds['below'])} lose" if kinds["below"] else ""
+    text += f"; undecided: {_join(kinds['undecided'])}" if kinds["undecided"] else ""
+    return f"{text}."
+
+
+def _least_forgetting(at: Standing) -> str:
+    last = at.shots[-1]
+    kept = at.change.xs(last, level="shots")
+    usable = kept["mean"].notna() & ~kept["constant"] & ~at.info.loc[kept.index, "oracle"]
+    kept = kept[usable.to_numpy()]["mean"].sort_values(ascending=False, kind="stable")
+    if len(kept) < 2:
+        return ""
+    most, least = str(kept.index[-1]), str(kept.index[0])
+    parts = []
+    for row in (least, most):
+        if cell := mean_at(at.change, row, last):
+            parts.append(f"{row} ({interval(cell.mean, cell.half, signed=True)} points)")
+    text = f"Forgetting at {shots_name(last)}, as the mean change of zero-shot accuracy on the "
+    text += f"retention sets: least {parts[0]}, most {parts[1]}"
+    rest = [str(row) for row in at.info.index if not at.transferable[row]]
+    text += f"; not transferable, so not measured: {_join(rest)}" if rest else ""
+    return f"{text}."
+
+
+def _comp_lora(grid: pd.DataFrame, at: Standing) -> list[str]:
+    fair = at.info[~at.info["oracle"]]
+    lora = fair.index[fair["method"] == "lora"]
+    ours = fair.index[fair["method"] == "comp_lora"]
+    if not len(lora) or not len(ours):
+        return []
+    reference = str(lora[0])
+    top1 = differences(grid, "top1", reference)
+    kept = differences(grid, "retention_mean_change", reference)
+    sentences = []
+    for row in map(str, ours):
+        for k in at.shots:
+            parts = []
+            if (gap := top1.get((row, k))) and gap.n:
+                parts.append(f"top-1 {_gap(gap, 'more accurate', 'less accurate')}")
+            if (gap := kept.get((row, k))) and gap.n:
+                parts.append(f"zero-shot accuracy kept {_gap(gap, 'keeps more', 'keeps less')}")
+            if parts:
+                sentences.append(f"{row} − {reference} at {shots_name(k)}: {'; '.join(parts)}.")
+    return sentences
+
+
+def _gap(gap: Interval, above: str, below: str) -> str:
+    words = {"above": above, "below": below, "undecided": "not distinguishable"}[verdict(gap)]
+    if missing(gap.half):
+        return f"{number(gap.mean, signed=True)} points (one draw, no interval)"
+    return f"{interval(gap.mean, gap.half, signed=True)} points ({gap.n} paired draws: {words})"
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,187 @@
+"""Cells and records joined into data frames: the only place where reports read a `Record`.
+
+Accuracies, calibration errors, gains and changes are percent points, times seconds, memory MiB;
+`lost` and `won` count test images.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+import pandas as pd
+
+from harness.record import Record
+
+MISSING = "missing"
+"""Status of a planned cell that has no record."""
+
+_LEAD = ["method", "label", "dataset", "shots", "seed", "top1", "per_class_mean", "ece"]
+_LEAD += ["zero_shot_top1", "gain", "lost", "won", "images"]
+_COST = ["fit_seconds", "score_seconds", "search_seconds", "evaluations", "peak_memory_mib"]
+_COST += ["trainable"]
+_TAIL = ["protocol", "status", "draw_id", "chosen", "cell_id", "note", "backbone", "sampler"]
+_TAIL += ["templates", "not_transferable", "failure_kind", "failure"]
+_COUNTS = ["lost", "won", "images", "evaluations", "trainable"]
+
+
+class PlannedCell(Protocol):
+    """What reports need to know of a planned cell; `harness.plan.Cell` has it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def note(self) -> str: ...
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def shots(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def backbone(self) -> str: ...
+    @property
+    def templates(self) -> tuple[str, ...]: ...
+    @property
+    def sampler(self) -> str: ...
+
+
+def cell_frame(cells: Sequence[PlannedCell], records: Mapping[str, Record]) -> pd.DataFrame:
+    """One row per planned cell, in plan order; missing and failed cells have NaN measures.
+
+    Besides the columns of `cells.csv` (see `csv_columns`) it has `row`, the name under which the
+    cell's method stands in tables: its label, made unique by protocol and backbone where needed.
+    """
+    rows = [_cell_row(cell, records.get(cell.id)) for cell in cells]
+    frame = pd.DataFrame(rows, columns=_columns(rows))
+    for name in frame.columns:
+        if name in _COUNTS:
+            frame[name] = pd.to_numeric(frame[name]).astype("Int64")
+        elif name not in _TAIL and name not in ("method", "label", "dataset", "shots", "seed"):
+            frame[name] = pd.to_numeric(frame[name]).astype("float64")
+    frame["row"] = _row_names(frame)
+    return frame
+
+
+def csv_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns of `cells.csv`, in order."""
+    return [name for name in frame.columns if name != "row"]
+
+
+def retention_frame(frame: pd.DataFrame, records: Mapping[str, Record]) -> pd.DataFrame:
+    """One row per finished cell and retention set.
+
+    Columns: row, dataset, shots, seed, set, top1, frozen_top1, change (percent points) and
+    `transfer`, False where the method has no meaning under other class names.
+    """
+    names = ["row", "dataset", "shots", "seed", "set", "top1", "frozen_top1", "change", "transfer"]
+    rows: list[tuple[Any, ...]] = []
+    done = frame[frame["status"] == "ok"]
+    keys = zip(
+        *(done[name] for name in ["cell_id", "row", "dataset", "shots", "seed"]), strict=True
+    )
+    for cell_id, *key in keys:
+        for name, kept in sorted(records[cell_id].retention.items()):
+            if kept is None:
+                rows.append((*key, name, None, None, None, False))
+            else:
+                rows.append((*key, name, kept.top1, kept.frozen_top1, kept.change, True))
+    long = pd.DataFrame(rows, columns=names)
+    numbers = {name: "float64" for name in ("top1", "frozen_top1", "change")}
+    return long.astype({**numbers, "transfer": "bool"})
+
+
+def broadcast(frame: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with cells that use no support set (shots 0) repeated for every draw of `grid`.
+
+    Such a method's number holds at every number of shots; repeating it lets it be paired with
+    the others draw by draw. Adds the column `constant`, True for repeated rows. Where a data set
+    has no few-shot cell at all its rows keep shots 0.
+    """
+    few = frame[frame["shots"] > 0].assign(constant=False)
+    constant = frame[frame["shots"] == 0].assign(constant=True)
+    draws = grid.loc[grid["shots"] > 0, ["dataset", "shots", "seed"]].drop_duplicates()
+    if draws.empty:
+        return constant
+    spread = constant.drop(columns=["shots", "seed"]).merge(draws, on="dataset", how="inner")
+    return pd.concat([few, spread[few.columns]], ignore_index=True) if len(spread) else few
+
+
+def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "method": cell.method,
+        "label": cell.label,
+        "dataset": cell.dataset,
+        "shots": int(cell.shots),
+        "seed": int(cell.seed),
+        "protocol": cell.protocol,
+        "status": MISSING if record is None else record.status,
+        "cell_id": cell.id,
+        "note": cell.note,
+        "backbone": cell.backbone,
+        "sampler": cell.sampler,
+        "templates": " | ".join(cell.templates),
+        "draw_id": "",
+        "chosen": "",
+        "not_transferable": "",
+        "failure_kind": "",
+        "failure": "",
+    }
+    if record is None:
+        return row
+    if record.failure is not None:
+        row.update(failure_kind=record.failure.kind, failure=record.failure.message)
+    if record.status != "ok" or record.metrics is None:
+        return row
+    row.update(asdict(record.metrics))
+    row.update(asdict(record.cost) if record.cost else {})
+    row["draw_id"] = record.draw.id if record.draw else ""
+    row["chosen"] = json.dumps(record.chosen, sort_keys=True) if record.chosen else ""
+    row.update(_retention_columns(record))
+    for name, value in record.details.items():
+        row[name if name.startswith("subspace_leakage") else f"detail_{name}"] = value
+    return row
+
+
+def _retention_columns(record: Record) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    changes: list[float] = []
+    for name, kept in record.retention.items():
+        columns[f"retention_{name}"] = kept.top1 if kept else None
+        columns[f"retention_{name}_change"] = kept.change if kept else None
+        changes += [kept.change] if kept else []
+    if record.retention:
+        columns["retention_mean_change"] = sum(changes) / len(changes) if changes else None
+    columns["not_transferable"] = ";".join(
+        sorted(name for name, kept in record.retention.items() if kept is None)
+    )
+    return columns
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every column in the order of `cells.csv`; the fixed ones are there even without rows."""
+    seen = {name for row in rows for name in row}
+    kept = sorted(name for name in seen if name.startswith("retention_"))
+    kept = [name for name in kept if name != "retention_mean_change"] + ["retention_mean_change"]
+    leak = sorted(name for name in seen if name.startswith("subspace_leakage"))
+    rest = sorted(seen - {*_LEAD, *kept, *_COST, *leak, *_TAIL})
+    return [*_LEAD, *kept, *_COST, *leak, *_TAIL, *rest]
+
+
+def _row_names(frame: pd.DataFrame) -> pd.Series[str]:
+    names = frame["label"].astype(str)
+    if frame.empty:
+        return names
+    several = frame.groupby("label")["protocol"].transform("nunique") > 1
+    names = names.where(~several, names + " [" + frame["protocol"].astype(str) + "]")
+    if frame["backbone"].nunique() > 1:
+        names = names + " @ " + frame["backbone"].astype(str)
+    return names

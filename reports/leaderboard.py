@@ -1,0 +1,169 @@
+"""The leaderboard: one line per method, its mean over data sets at every number of shots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reports.summary import Mean, Place, average, mean_at, place_at, rank_table, row_info
+from reports.table import NONE, NOT_APPLICABLE, Entry, Line, Table, interval, missing
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The averages a leaderboard and the findings are read from; each indexed by (row, shots)."""
+
+    info: pd.DataFrame
+    shots: tuple[int, ...]
+    top1: pd.DataFrame
+    gain: pd.DataFrame
+    change: pd.DataFrame
+    """Mean change of zero-shot accuracy over the retention sets."""
+    ranks: pd.DataFrame
+    transferable: pd.Series[bool]
+    """Per row: False where no retention set was applicable."""
+    trainable: pd.DataFrame
+    """Per row: how many numbers were trained, `min` and `max` over cells."""
+
+    @property
+    def order(self) -> list[str]:
+        """Rows by mean top-1 at the most shots, then by name; oracle rows last."""
+        return sorted(map(str, self.info.index), key=self._key)
+
+    def _key(self, row: str) -> tuple[bool, bool, float, str]:
+        cell = mean_at(self.top1, row, self.shots[-1]) if self.shots else None
+        known = cell is not None and not missing(cell.mean)
+        score = -round(cell.mean, 9) if cell is not None and known else 0.0
+        return bool(self.info.at[row, "oracle"]), not known, score, row
+
+
+def standing(grid: pd.DataFrame, frame: pd.DataFrame, retention: pd.DataFrame) -> Standing:
+    """Every average over data sets that the report needs."""
+    info = row_info(frame)
+    known = retention.groupby("row")["transfer"].any().reindex(info.index)
+    return Standing(
+        info=info,
+        shots=tuple(sorted(int(k) for k in grid["shots"].unique())),
+        top1=average(grid, "top1"),
+        gain=average(grid, "gain"),
+        change=average(grid, "retention_mean_change"),
+        ranks=rank_table(grid),
+        transferable=known.astype("boolean").fillna(True).astype(bool),
+        trainable=_trainable(frame).reindex(info.index),
+    )
+
+
+def leaderboard(at: Standing) -> Table:
+    """Mean top-1, gain, rank and forgetting per method; no timing, so runs compare byte by byte."""
+    if not at.shots:
+        return Table("leaderboard", "Leaderboard: no cells planned", ("Method",), ())
+    last = at.shots[-1]
+    head = ["Method", *(shots_name(k) for k in at.shots)]
+    head += [f"gain, {shots_name(last)}", "rank", f"forgetting, {shots_name(last)}", "trainable"]
+    lines = [line(at, row, _entries(at, row)) for row in at.order]
+    caption = "Top-1 accuracy, % (mean over data sets ± 95 % t interval over draws)"
+    return Table("leaderboard", caption, tuple(head), tuple(lines), _data(at), _notes(at))
+
+
+def shots_name(k: int) -> str:
+    """ "1 shot", "4 shots"."""
+    return f"{k} shot" if k == 1 else f"{k} shots"
+
+
+def mean_entry(cell: Mean | None, signed: bool = False, strong: bool = False) -> Entry:
+    """A mean with its interval, the number of draws, and "*" with the count where incomplete."""
+    if cell is None:
+        return Entry(NONE)
+    text = interval(cell.mean, cell.half, signed)
+    if text == NONE:
+        return Entry(NONE, f"0/{cell.planned} cells")
+    if cell.cells < cell.planned:
+        return Entry(f"{text}*", f"n = {cell.draws}, {cell.cells}/{cell.planned} cells", strong)
+    return Entry(text, "no draw" if cell.constant else f"n = {cell.draws}", strong)
+
+
+def line(at: Standing, row: str, entries: list[Entry]) -> Line:
+    """A table line under the row's name, with its note; oracle rows are set apart."""
+    oracle = bool(at.info.at[row, "oracle"])
+    notes = [str(at.info.at[row, "note"]), "oracle, not ranked" if oracle else ""]
+    return Line(row, tuple(entries), ", ".join(filter(None, notes)), apart=oracle)
+
+
+def _entries(at: Standing, row: str) -> list[Entry]:
+    last = at.shots[-1]
+    entries = []
+    for k in at.shots:
+        place = place_at(at.ranks, row, k)
+        strong = place is not None and place.best
+        entries.append(mean_entry(mean_at(at.top1, row, k), strong=strong))
+    gain = mean_entry(mean_at(at.gain, row, last), signed=True)
+    entries += [Entry(gain.text), Entry(_rank(place_at(at.ranks, row, last)))]
+    change = mean_entry(mean_at(at.change, row, last), signed=True)
+    entries.append(Entry(change.text if at.transferable[row] else NOT_APPLICABLE))
+    entries.append(Entry(_trained(at, row)))
+    return entries
+
+
+def _trainable(frame: pd.DataFrame) -> pd.DataFrame:
+    known = frame.dropna(subset=["trainable"])
+    return known.groupby("row")["trainable"].agg(["min", "max"])
+
+
+def _trained(at: Standing, row: str) -> str:
+    span: Any = at.trainable.loc[row]
+    if missing(span["min"]):
+        return NONE
+    low, high = int(span["min"]), int(span["max"])
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def _rank(place: Place | None) -> str:
+    if place is None:
+        return NONE
+    return f"{place.low}" if place.low == place.high else f"{place.low}–{place.high}"
+
+
+def _data(at: Standing) -> pd.DataFrame:
+    order = at.order
+    data = at.info.loc[order, ["label", "method", "note", "protocol", "backbone"]].reset_index()
+    for k in at.shots:
+        keys = pd.MultiIndex.from_product([order, [k]])
+        top1, gain, change = (table.reindex(keys) for table in (at.top1, at.gain, at.change))
+        place = at.ranks.reindex(keys)
+        data[f"top1_{k}"] = top1["mean"].to_numpy()
+        data[f"top1_{k}_half"] = top1["half"].to_numpy()
+        data[f"draws_{k}"] = top1["draws"].to_numpy()
+        data[f"cells_{k}"] = top1["cells"].to_numpy()
+        data[f"planned_{k}"] = top1["planned"].to_numpy()
+        data[f"gain_{k}"] = gain["mean"].to_numpy()
+        data[f"gain_{k}_half"] = gain["half"].to_numpy()
+        data[f"rank_low_{k}"] = pd.to_numeric(place["low"]).astype("Int64").to_numpy()
+        data[f"rank_high_{k}"] = pd.to_numeric(place["high"]).astype("Int64").to_numpy()
+        data[f"best_{k}"] = [("" if missing(b) else str(bool(b)).lower()) for b in place["best"]]
+        data[f"retention_change_{k}"] = change["mean"].to_numpy()
+        data[f"retention_change_{k}_half"] = change["half"].to_numpy()
+    data["trainable_min"] = at.trainable.loc[order, "min"].to_numpy()
+    data["trainable_max"] = at.trainable.loc[order, "max"].to_numpy()
+    return data.drop(columns="row")
+
+
+def _notes(at: Standing) -> tuple[str, ...]:
+    notes = ["n: draws behind the mean; no draw: the method ignores the support set."]
+    if len(at.ranks):
+        notes.append(
+            "●: not distinguishable from the best (the paired 95 % interval includes 0). "
+            "rank: the places the draws leave open."
+        )
+    else:
+        notes.append("Fewer than two draws: there are no intervals, and nothing is ranked.")
+    notes.append(
+        "gain: over zero-shot under the same template. forgetting: change of zero-shot accuracy "
+        "on the retention sets, in points; n/a: not transferable to other class names."
+    )
+    if (at.top1["cells"] < at.top1["planned"]).any():
+        notes.append("*: incomplete, some cells are missing; the count is beside it.")
+    if at.info["oracle"].any():
+        notes.append("oracle: hyper-parameters chosen on the test set; listed apart, never ranked.")
+    return tuple(notes)

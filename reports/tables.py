@@ -1,0 +1,225 @@
+"""The other tables: per data set, forgetting, paired differences, and cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from reports.frame import broadcast
+from reports.leaderboard import Standing, line, mean_entry, shots_name
+from reports.stats import Interval, paired
+from reports.summary import Mean, average, draw_matrix, mean_at, per_dataset
+from reports.table import NONE, NOT_APPLICABLE, Entry, Table, interval, missing, number
+
+_VALUES = ["top1", "per_class_mean", "ece", "gain"]
+_WHO = ["label", "method", "note", "protocol", "backbone"]
+
+
+def dataset_tables(grid: pd.DataFrame, at: Standing) -> list[Table]:
+    """One table per data set: method × shots, top-1 with its interval over draws."""
+    if not len(grid):
+        return []
+    stats = per_dataset(grid, _VALUES)
+    frozen = grid.groupby("dataset")["zero_shot_top1"].mean()
+    tables = []
+    for dataset in grid["dataset"].unique():
+        lines = []
+        for row in at.info.index:
+            entries = [_dataset_entry(stats, (dataset, row, k)) for k in at.shots]
+            lines.append(line(at, row, entries))
+        caption = f"{dataset}: top-1, % (frozen zero-shot {number(frozen[dataset])})"
+        part = stats.loc[[dataset]].reset_index()
+        head = ("Method", *(shots_name(k) for k in at.shots))
+        tables.append(Table(str(dataset), caption, head, tuple(lines), _named(part, at)))
+    return tables
+
+
+def forgetting_tables(grid: pd.DataFrame, retention: pd.DataFrame, at: Standing) -> list[Table]:
+    """One table per number of shots: the change on every retention set, and in-domain flips."""
+    flips = grid.assign(
+        lost_share=100 * grid["lost"].astype("float64") / grid["images"].astype("float64"),
+        won_share=100 * grid["won"].astype("float64") / grid["images"].astype("float64"),
+    )
+    lost, won = average(flips, "lost_share"), average(flips, "won_share")
+    names = list(retention["set"].drop_duplicates().sort_values())
+    parts = {name: _retention_part(grid, retention, name) for name in names}
+    tables = []
+    for k in at.shots:
+        lines = []
+        for row in at.info.index:
+            entries = [_kept_entry(mean_at(at.change, row, k), bool(at.transferable[row]))]
+            for name in names:
+                average_of, applicable = parts[name]
+                cell = mean_at(average_of, row, k)
+                entries.append(_kept_entry(cell, bool(applicable.get(row, True))))
+            entries += [mean_entry(mean_at(table, row, k)) for table in (lost, won)]
+            lines.append(line(at, row, entries))
+        head = ("Method", "mean change", *names, "lost in-domain", "won in-domain")
+        caption = f"Forgetting at {shots_name(k)}: change of zero-shot accuracy, points"
+        data = _forgetting_data(at, k, parts, lost, won)
+        tables.append(Table(f"forgetting_{k}", caption, head, tuple(lines), data, _KEPT_NOTES))
+    return tables
+
+
+_KEPT_NOTES = (
+    "Means over the data sets adapted to ± 95 % t interval over draws; negative: forgotten.",
+    "lost, won: share of in-domain test images right before and wrong after adaptation, and the "
+    "converse, in %. n/a: not transferable to other class names.",
+)
+
+
+def reference_row(at: Standing) -> str | None:
+    """What the paired table compares with: LoRA where it was run, else the leader."""
+    fair = at.info[~at.info["oracle"]]
+    lora = fair.index[fair["method"] == "lora"]
+    return str(lora[0]) if len(lora) else (str(at.order[0]) if len(fair) else None)
+
+
+def differences(grid: pd.DataFrame, value: str, reference: str) -> dict[tuple[str, int], Interval]:
+    """Paired differences to the reference row, per (row, shots), over common whole draws."""
+    found = {}
+    for k in sorted(grid["shots"].unique()):
+        matrix = draw_matrix(grid, value, int(k))
+        if reference in matrix:
+            for row in matrix.columns.drop(reference):
+                found[(str(row), int(k))] = paired(matrix[row], matrix[reference])
+    return found
+
+
+def paired_table(grid: pd.DataFrame, at: Standing, reference: str) -> Table:
+    """Every method minus the reference, draw by draw: top-1 and mean change on retention sets."""
+    top1 = differences(grid, "top1", reference)
+    change = differences(grid, "retention_mean_change", reference)
+    lines, records = [], []
+    for row in (row for row in at.info.index if row != reference):
+        entries = []
+        for measure, table in (("top1", top1), ("retention_change", change)):
+            for k in at.shots:
+                gap = table.get((row, k))
+                applicable = measure == "top1" or bool(at.transferable[row])
+                entries.append(_gap_entry(gap) if applicable else Entry(NOT_APPLICABLE))
+                if gap is not None and gap.n:
+                    sign = verdict(gap)
+                    records.append((row, reference, measure, k, gap.mean, gap.half, gap.n, sign))
+        lines.append(line(at, row, entries))
+    head = ["Method", *(f"top-1, {shots_name(k)}" for k in at.shots)]
+    head += [f"retention, {shots_name(k)}" for k in at.shots]
+    names = ["row", "reference", "measure", "shots", "difference", "half", "draws", "verdict"]
+    caption = f"Paired differences to {reference}, points (same draws, 95 % t interval)"
+    note = "Bold ●: the interval does not include 0. Differences of per-draw means over data sets."
+    data = pd.DataFrame(records, columns=names)
+    return Table("paired", caption, tuple(head), tuple(lines), data, (note,))
+
+
+def verdict(gap: Interval) -> str:
+    """ "above", "below" or "undecided"."""
+    return "undecided" if gap.includes_zero else ("above" if gap.mean > 0 else "below")
+
+
+def cost_table(frame: pd.DataFrame, at: Standing) -> Table:
+    """Medians of measured seconds and peak memory over cells, per method and shots."""
+    names = ["fit_seconds", "score_seconds", "search_seconds", "evaluations", "peak_memory_mib"]
+    done = frame[frame["status"] == "ok"].astype(
+        {name: "float64" for name in [*names, "trainable"]}
+    )
+    groups = done.groupby(["row", "shots"], sort=False)
+    data = groups[[*names, "trainable"]].median().assign(cells=groups.size())
+    lines = []
+    for row in at.info.index:
+        for k in sorted(frame.loc[frame["row"] == row, "shots"].unique()):
+            if (row, k) in data.index:
+                cell: Any = data.loc[(row, k)]
+                digits = (2, 2, 2, 0, 0, 0)
+                texts = [
+                    number(cell[n], d) for n, d in zip([*names, "trainable"], digits, strict=True)
+                ]
+                shots = str(k) if k else "any"
+                entries = (Entry(shots), *map(Entry, texts), Entry(f"{int(cell['cells'])}"))
+                lines.append(line(at, row, list(entries)))
+    head: tuple[str, ...] = ("Method", "shots", "fit, s", "score, s", "search, s", "evaluations")
+    head += ("peak MiB", "trainable", "cells")
+    caption = "Cost: medians over finished cells (differs from run to run and machine to machine)"
+    return Table("cost", caption, head, tuple(lines), _named(data.reset_index(), at))
+
+
+def _named(part: pd.DataFrame, at: Standing) -> pd.DataFrame:
+    """`part` with the row's label, method, note, protocol and backbone in front, `row` dropped."""
+    names = at.info.loc[part["row"], _WHO].reset_index(drop=True)
+    return pd.concat([names, part.drop(columns="row").reset_index(drop=True)], axis=1)
+
+
+def _dataset_entry(stats: pd.DataFrame, key: Any) -> Entry:
+    if key not in stats.index:
+        return Entry(NONE)
+    cell: Any = stats.loc[key]
+    planned = int(cell["planned"])
+    text = interval(cell["top1"], cell["top1_half"])
+    if text == NONE:
+        return Entry(NONE, f"n = 0/{planned}" if not cell["constant"] else "missing")
+    if cell["constant"]:
+        return Entry(text, "no draw")
+    short = int(cell["draws"]) < planned
+    return Entry(f"{text}*" if short else text, f"n = {int(cell['draws'])}" + f"/{planned}" * short)
+
+
+def _retention_part(
+    grid: pd.DataFrame, retention: pd.DataFrame, name: str
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Average change on one retention set (means, frozen and after), and per row: applicable."""
+    one = retention[retention["set"] == name]
+    cells = grid.drop(columns=["top1"])[grid["dataset"].isin(one["dataset"].unique())]
+    spread = broadcast(one, grid)
+    keys = ["row", "dataset", "shots", "seed"]
+    joined = cells.merge(spread[[*keys, "top1", "frozen_top1", "change"]], on=keys, how="left")
+    table = average(joined, "change")
+    table["after"] = average(joined, "top1")["mean"]
+    table["frozen"] = average(joined, "frozen_top1")["mean"]
+    return table, one.groupby("row")["transfer"].any()
+
+
+def _kept_entry(cell: Mean | None, applicable: bool) -> Entry:
+    return mean_entry(cell, signed=True) if applicable else Entry(NOT_APPLICABLE)
+
+
+def _gap_entry(gap: Interval | None) -> Entry:
+    if gap is None or gap.n == 0:
+        return Entry(NONE)
+    text = interval(gap.mean, gap.half, signed=True)
+    return Entry(text, f"n = {gap.n}", strong=not gap.includes_zero)
+
+
+def _forgetting_data(
+    at: Standing,
+    k: int,
+    parts: dict[str, tuple[pd.DataFrame, pd.Series]],
+    lost: pd.DataFrame,
+    won: pd.DataFrame,
+) -> pd.DataFrame:
+    rows = []
+    for row in at.info.index:
+        flips = {"lost_percent": lost.at[(row, k), "mean"], "won_percent": won.at[(row, k), "mean"]}
+        sources = [("mean", at.change, bool(at.transferable[row]))]
+        sources += [(n, t, bool(ok.get(row, True))) for n, (t, ok) in parts.items()]
+        for name, table, applicable in sources:
+            if (row, k) not in table.index:
+                continue
+            cell: Any = table.loc[(row, k)]
+            state = "n/a" if not applicable else "missing" if missing(cell["mean"]) else "ok"
+            rows.append(
+                {
+                    "row": row,
+                    "shots": k,
+                    "retention_set": name,
+                    "change": cell["mean"],
+                    "half": cell["half"],
+                    "top1": cell.get("after"),
+                    "frozen_top1": cell.get("frozen"),
+                    "draws": int(cell["draws"]),
+                    "cells": int(cell["cells"]),
+                    "planned": int(cell["planned"]),
+                    "transfer": state,
+                    **flips,
+                }
+            )
+    return _named(pd.DataFrame(rows), at) if rows else pd.DataFrame()
