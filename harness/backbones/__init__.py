@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.backbones.backbone import Backbone
-    from harness.backbones.load import describe_backbones, load_backbone
-    from harness.backbones.spec import BackboneError, BackboneSpec
+    from harness.backbones.load import load_backbone, preflight
+    from harness.backbones.spec import BackboneError, BackboneSpec, describe_backbones
     from harness.backbones.weights import weights_fingerprint
 
 _HOMES = {
     "Backbone": "backbone",
     "BackboneError": "spec",
     "BackboneSpec": "spec",
-    "describe_backbones": "load",
+    "describe_backbones": "spec",
     "load_backbone": "load",
+    "preflight": "load",
     "weights_fingerprint": "weights",
 }
 
@@ -28,6 +29,7 @@ __all__ = [
     "BackboneSpec",
     "describe_backbones",
     "load_backbone",
+    "preflight",
     "weights_fingerprint",
 ]
 

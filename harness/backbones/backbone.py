@@ -38,6 +38,7 @@ class Backbone:
         logit_scale: τ, the factor on cosine similarities (100 for OpenAI's CLIP).
         sites: `vision.0.q`, `.k`, `.v`, `.out`, …, `text.0.q`, … in depth order. A tower whose
             attention is of an unknown kind (ModifiedResNet, Hugging Face text models) has none.
+        notes: what a reader of the numbers should know, such as "random weights".
         sot, eot: ids that begin and end a prompt. Where the vocabulary has no start token, `sot`
             is an id outside of it and is dropped by `encode_prompts`.
     """
@@ -53,6 +54,7 @@ class Backbone:
         std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711),
         device: torch.device | str = "cpu",
         precision: Precision = "fp32",
+        notes: tuple[str, ...] = (),
     ) -> None:
         """Take over an open_clip model (its attention is split in place) and its tokenizer."""
         self.name = name
@@ -60,6 +62,7 @@ class Backbone:
         self.device = torch.device(device)
         self.precision = precision
         self.mean, self.std = mean, std
+        self.notes = notes
         self.model = model.requires_grad_(False)
         text = getattr(model, "text", model)
         transformer = model.transformer if text is model else text
@@ -156,14 +159,18 @@ class Backbone:
             for prompt in prompts
         ]
         rows = [ids + [self._tokens.pad] * (self.context_length - len(ids)) for ids in keep]
-        ids = torch.tensor(rows, device=self.device)
+        ids = torch.tensor(rows)
+        places = (ids.flatten() < 0).nonzero().squeeze(1)
+        learnt = (-1 - ids.flatten()[places]).to(self.device)
 
-        handle = self._embedding.register_forward_hook(
-            lambda module, inputs, output: with_context(output, ids, context)
-        )
+        def learn(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+            flat = output.flatten(0, 1)
+            return with_context(flat, places.to(self.device), learnt, context).view_as(output)
+
+        handle = self._embedding.register_forward_hook(learn)
         try:
             with self._autocast():
-                features: Tensor = self.model.encode_text(ids.clamp(min=0))
+                features: Tensor = self.model.encode_text(ids.clamp(min=0).to(self.device))
         finally:
             handle.remove()
         return features.float()
@@ -171,7 +178,8 @@ class Backbone:
     def inject(self, branches: Mapping[str, nn.Module]) -> AbstractContextManager[None]:
         """`with backbone.inject({"vision.0.q": branch}):` adds branch(x) to the named linears.
 
-        x is the linear's input, (…, in) → (…, out). See `harness.backbones.inject.injected`.
+        x is the linear's input, (…, in) → (…, out): (n, L, in) in the image tower, (T, in) in a
+        packed text tower, where a shared token occurs once. See `harness.backbones.inject`.
         """
         return injected(self.sites, branches)
 

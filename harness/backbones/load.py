@@ -62,7 +62,31 @@ def load_backbone(
         std=tuple(given["std"]),
         device=where,
         precision=precision,  # type: ignore[arg-type]  # checked above
+        notes=_notes(spec, given),
     )
+
+
+def preflight(spec: BackboneSpec, device: str = "auto", precision: str = "fp32") -> None:
+    """Everything that `load_backbone` would refuse and that shows without reading the weights.
+
+    Raises:
+        BackboneError: as `load_backbone`.
+    """
+    check_device(device, precision)
+    if spec.model.startswith(HUB) or is_open_clip(spec):
+        architecture(spec)
+        if spec.pretrained != RANDOM:
+            weights_file(spec)
+    else:
+        weights_fingerprint(spec)
+
+
+def _notes(spec: BackboneSpec, preprocess: dict[str, Any]) -> tuple[str, ...]:
+    notes = ["random weights"] if spec.pretrained == RANDOM else []
+    if preprocess.get("resize_mode", "shortest") != "shortest":
+        how = preprocess["resize_mode"]
+        notes.append(f"trained on images resized by {how!r}; here short side, then centre crop")
+    return tuple(notes)
 
 
 def check_device(device: str, precision: str) -> torch.device:
@@ -223,18 +247,3 @@ def plugin_parts(spec: BackboneSpec) -> Parts:
         ) from None
     model, tokenizer, preprocess = build()
     return Parts(model, tokenizer, preprocess, fingerprint_of(model))
-
-
-def describe_backbones() -> list[tuple[str, str]]:
-    """(how a suite names it, what it is) for every kind of backbone, for `harness list`."""
-    from harness.registry import plugins
-
-    rows = [(EMBEDDED, "embedded: a small CLIP of glyphs and their names, 32 × 32 pixels")]
-    rows += [(name, entry.value) for name, entry in plugins("harness.backbones").items()]
-    rows += [
-        ("{model: ViT-B-16-quickgelu, pretrained: openai}", "any open_clip model and tag"),
-        ("hf-hub:ORG/NAME", "an open_clip model from the Hugging Face hub"),
-        ("{model: ViT-B-16, checkpoint: PATH}", "weights from a local file"),
-        ("{model: ViT-B-16, pretrained: random}", "random weights, for tests and dry runs"),
-    ]
-    return rows

@@ -71,3 +71,18 @@ class BackboneSpec(BaseModel):
         if self.checkpoint is not None:
             changes["checkpoint"] = (base / self.checkpoint.expanduser()).resolve()
         return self.model_copy(update=changes)
+
+
+def describe_backbones() -> list[tuple[str, str]]:
+    """(how a suite names it, what it is) for every kind of backbone, for `harness list`."""
+    from harness.registry import plugins
+
+    rows = [(EMBEDDED, "embedded: a small CLIP of glyphs and their names, 32 × 32 pixels")]
+    rows += [(name, entry.value) for name, entry in plugins("harness.backbones").items()]
+    rows += [
+        ("{model: ViT-B-16-quickgelu, pretrained: openai}", "any open_clip model and tag"),
+        ("hf-hub:ORG/NAME", "an open_clip model from the Hugging Face hub"),
+        ("{model: ViT-B-16, checkpoint: PATH}", "weights from a local file"),
+        ("{model: ViT-B-16, pretrained: random}", "random weights, for tests and dry runs"),
+    ]
+    return rows

@@ -57,12 +57,15 @@ def causal_tower(model: Any) -> TextTower | None:
 class Packing:
     """How prompts lie in the flat token sequence of length T: prefix, then groups of equal length.
 
-    `ids` and `positions` are (T,). `groups` holds (prompts, own tokens each); `order` (n,) takes
-    the packed prompts back to the caller's order.
+    `ids` and `positions` are (T,). Row `rows[i]` of a learnt context stands at `learnt[i]`, both
+    (m,). `groups` holds (prompts, own tokens each); `order` (n,) takes the packed prompts back to
+    the caller's order.
     """
 
     ids: Tensor
     positions: Tensor
+    learnt: Tensor
+    rows: Tensor
     prefix: int
     groups: tuple[tuple[int, int], ...]
     order: Tensor
@@ -84,13 +87,15 @@ def pack(prompts: Sequence[Prompt], device: torch.device) -> Packing:
         ids += prompts[i][prefix:]
         positions += range(prefix, len(prompts[i]))
     groups = tuple((lengths.count(n), n - prefix) for n in sorted(set(lengths)))
-    order = torch.tensor(by_length).argsort()
+    learnt = [place for place, i in enumerate(ids) if i < 0]
     return Packing(
-        torch.tensor(ids).to(device),
-        torch.tensor(positions).to(device),
-        prefix,
-        groups,
-        order.to(device),
+        ids=torch.tensor([max(i, 0) for i in ids], device=device),
+        positions=torch.tensor(positions, device=device),
+        learnt=torch.tensor(learnt, dtype=torch.long, device=device),
+        rows=torch.tensor([-1 - ids[place] for place in learnt], dtype=torch.long, device=device),
+        prefix=prefix,
+        groups=groups,
+        order=torch.tensor(by_length, device=device).argsort(),
     )
 
 
@@ -104,17 +109,17 @@ def common_prefix(prompts: Sequence[Prompt]) -> int:
     return shared
 
 
-def with_context(x: Tensor, ids: Tensor, context: Tensor | None) -> Tensor:
-    """Embeddings x (…, w) of `ids` (…,), with row j of `context` (J, w) where an id is −1−j."""
-    if context is None or not len(context):
+def with_context(x: Tensor, places: Tensor, rows: Tensor, context: Tensor | None) -> Tensor:
+    """x (T, w) with rows (m,) of `context` (J, w) at `places` (m,); gradients reach `context`."""
+    if context is None:
         return x
-    learnt = context[(-1 - ids).clamp(min=0)].to(x.dtype)
-    return torch.where((ids < 0).unsqueeze(-1), learnt, x)
+    # An embedding lookup's backward pass adds up repeated rows in a fixed order, on any device.
+    return x.index_copy(0, places, F.embedding(rows, context).to(x.dtype))
 
 
 def encode_packed(tower: TextTower, packing: Packing, context: Tensor | None = None) -> Tensor:
     """(n, d) features, unnormalised, in the order of the packed prompts; differentiable."""
-    x = with_context(tower.embedding(packing.ids.clamp(min=0)), packing.ids, context)
+    x = with_context(tower.embedding(packing.ids), packing.learnt, packing.rows, context)
     x = x + tower.positions[packing.positions]
     for block in tower.blocks[:-1]:
         x = _block(block, x, packing)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import urllib.error
 import urllib.request
@@ -32,7 +31,7 @@ def weights_fingerprint(spec: BackboneSpec) -> str:
     if spec.model == EMBEDDED:
         return _digest("embedded", *(_file_sha(path) for path in embedded_files()))
     if spec.pretrained == RANDOM:
-        return _digest("random", spec.model, str(spec.seed), version("torch"), _open_clip())
+        return _digest("random", spec.model, str(spec.seed), *_versions())
     if spec.model.startswith(HUB):
         return _digest(
             "hub", *(_file_sha(hub_file(spec.model, name)) for name in (HUB_CONFIG, None))
@@ -171,7 +170,7 @@ def _hash_once(path: Path, size: int, modified: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open_clip() -> str:
-    return version("open_clip_torch") + (
-        version("timm") if importlib.util.find_spec("timm") else ""
-    )
+def _versions() -> list[str]:
+    """Of the libraries that draw random weights, without local suffixes such as +cpu."""
+    names = ("torch", "open_clip_torch", "timm")
+    return [version(name).partition("+")[0] for name in names]

@@ -16,7 +16,13 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from small_clip import TEXT, VISION, small_clip
 
-from harness.backbones import BackboneError, BackboneSpec, load_backbone, weights_fingerprint
+from harness.backbones import (
+    BackboneError,
+    BackboneSpec,
+    load_backbone,
+    preflight,
+    weights_fingerprint,
+)
 
 TINY = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT}
 
@@ -130,7 +136,9 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
 
 
 def test_activations_must_be_those_of_the_weights() -> None:
-    with pytest.raises(BackboneError, match=r"trained with QuickGELU.* write model: tiny-quickgelu"):
+    with pytest.raises(
+        BackboneError, match=r"trained with QuickGELU.* write model: tiny-quickgelu"
+    ):
         load_backbone(spec(pretrained="web"))
     with pytest.raises(BackboneError, match="write model: ViT-B-16-quickgelu"):
         load_backbone(spec(model="ViT-B-16", pretrained="openai"))
@@ -193,6 +201,27 @@ def test_devices_and_precisions_are_checked(device: str, precision: str, message
         load_backbone(spec(pretrained="random"), device, precision)
 
 
+def test_preflight_refuses_what_loading_would_refuse(checkpoint: Path) -> None:
+    preflight(spec(checkpoint=checkpoint))
+    preflight(spec(pretrained="random"), "cpu", "bf16")
+    preflight(BackboneSpec(model="glyphs"))
+    for bad in (spec(pretrained="web"), spec(checkpoint="gone.pt"), spec()):
+        with pytest.raises(BackboneError):
+            preflight(bad)
+    with pytest.raises(BackboneError, match="needs a GPU"):
+        preflight(spec(pretrained="random"), "cpu", "fp16-amp")
+
+
+def test_notes_say_what_a_reader_should_know(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_backbone(spec(pretrained="random")).notes == ("random weights",)
+    squash = {"web": {"hf_hub": "nobody/tiny/", "resize_mode": "squash"}}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", squash)
+    (note,) = load_backbone(spec(pretrained="web", checkpoint=checkpoint)).notes
+    assert "'squash'" in note
+
+
 def test_a_relative_checkpoint_starts_at_the_suite(tmp_path: Path) -> None:
     assert spec(checkpoint="w/a.pt").resolve(tmp_path).checkpoint == tmp_path / "w" / "a.pt"
     assert BackboneSpec.model_validate("glyphs").resolve(tmp_path).name == "glyphs"
@@ -248,7 +277,8 @@ def test_a_siglip_model_takes_the_plain_path_without_a_start_token() -> None:
 def test_specs_and_fingerprints_need_no_torch(checkpoint: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from harness.backbones import BackboneSpec, "
-        "weights_fingerprint as f; f(BackboneSpec(model='tiny', pretrained='random')); "
+        "describe_backbones, weights_fingerprint as f; assert len(describe_backbones()) >= 5; "
+        "f(BackboneSpec(model='tiny', pretrained='random')); "
         "f(BackboneSpec(model='tiny', checkpoint=Path(sys.argv[1]))); "
         "assert not {'torch', 'open_clip'} & set(sys.modules)"
     )

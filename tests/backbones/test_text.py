@@ -127,6 +127,20 @@ def test_a_dropped_shared_token_is_dropped_for_all_prompts(backbone: Backbone) -
     assert not torch.equal(one, two), "own tokens draw a mask each"
 
 
+def test_gradients_are_the_same_bit_for_bit_with_more_threads_than_one(backbone: Backbone) -> None:
+    prompts = coop(backbone, [f"class {i}" for i in range(60)], "front", rows=30)
+    context = torch.randn(30, 32, requires_grad=True)
+
+    def gradient() -> Tensor:
+        return torch.autograd.grad(backbone.encode_prompts(prompts, context).sum(), context)[0]
+
+    torch.set_num_threads(2)
+    try:
+        assert all(torch.equal(gradient(), gradient()) for _ in range(5))
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_common_prefix_leaves_each_prompt_a_token_of_its_own() -> None:
     assert common_prefix([(7, 1, 2, 9), (7, 1, 3, 9)]) == 2
     assert common_prefix([(7, 1, 9), (7, 1, 9)]) == 2
