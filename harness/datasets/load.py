@@ -7,9 +7,15 @@ import os
 from pathlib import Path
 
 from harness import registry
+from harness.datasets.aircraft import load_aircraft
+from harness.datasets.catalogue import AIRCRAFT, CATALOGUE, IMAGENET, SPLIT_SETS
+from harness.datasets.class_folders import load_class_folders
 from harness.datasets.dataset import Dataset, DatasetError
 from harness.datasets.embedded_sets import load_embedded, read_index
+from harness.datasets.feature_files import load_features
+from harness.datasets.imagenet import load_imagenet, load_variant
 from harness.datasets.spec import ROOT_VARIABLE, DatasetSpec
+from harness.datasets.split_set import load_split_set
 from harness.errors import did_you_mean
 
 GROUP = "harness.datasets"
@@ -36,28 +42,30 @@ def describe_datasets() -> list[tuple[str, str]]:
     for name, entry in sorted(read_index().items()):
         about = f"embedded, {len(entry['class_names'])} classes: {entry.get('description', '')}"
         rows.append((name, about))
+    for name, known in sorted(CATALOGUE.items()):
+        about = (
+            f"on disk, {known.classes} classes: {known.folders[0]}/ below root or ${ROOT_VARIABLE}"
+        )
+        rows.append((name, about))
     for name, plugin in sorted(registry.plugins(GROUP).items()):
         rows.append((name, f"third party: {plugin.value}"))
     return rows
 
 
-def _load(spec: DatasetSpec) -> Dataset:
-    name = spec.reference
-    if ".py:" in name or name in registry.plugins(GROUP):
-        return _load_plugin(spec)
-    if name in read_index():
-        return load_embedded(name)
-    known = [*read_index(), *registry.plugins(GROUP)]
-    raise DatasetError(f'unknown data set "{name}"{did_you_mean(name, known)}')
+def load_known(name: str, root: Path, split: Path | None = None) -> Dataset:
+    """A data set of the catalogue, from the folder of data sets' folders (or its own).
 
-
-def _load_plugin(spec: DatasetSpec) -> Dataset:
-    dataset = registry.find(GROUP, spec.reference)(spec)
-    if not isinstance(dataset, Dataset):
-        raise DatasetError(
-            f"{spec.reference} returned {type(dataset).__name__}, expected a harness Dataset"
-        )
-    return dataset
+    Raises:
+        DatasetError: its folder, images or lists are missing or malformed.
+    """
+    known = CATALOGUE[name]
+    if known in SPLIT_SETS:
+        return load_split_set(known, root, split)
+    if split is not None:
+        raise DatasetError(f"{name}: takes no split file")
+    if known == AIRCRAFT:
+        return load_aircraft(known, root)
+    return load_imagenet(known, root) if known == IMAGENET else load_variant(known, root)
 
 
 def root_of(spec: DatasetSpec) -> Path:
@@ -73,3 +81,30 @@ def root_of(spec: DatasetSpec) -> Path:
             f"{{name: {spec.name}, root: FOLDER}} or set {ROOT_VARIABLE}"
         )
     return Path(root).expanduser()
+
+
+def _load(spec: DatasetSpec) -> Dataset:
+    name = spec.reference
+    split = Path(spec.split) if spec.split else None
+    if spec.kind == "folder":
+        return load_class_folders(name, root_of(spec), split)
+    if spec.kind == "features":
+        text = Path(spec.text) if spec.text else None
+        return load_features(name, root_of(spec), text, spec.support, spec.classes == "named")
+    if ".py:" in name or name in registry.plugins(GROUP):
+        return _load_plugin(spec)
+    if name in read_index():
+        return load_embedded(name)
+    if name in CATALOGUE:
+        return load_known(name, root_of(spec), split)
+    known = [*read_index(), *CATALOGUE, *registry.plugins(GROUP)]
+    raise DatasetError(f'unknown data set "{name}"{did_you_mean(name, known)}')
+
+
+def _load_plugin(spec: DatasetSpec) -> Dataset:
+    dataset = registry.find(GROUP, spec.reference)(spec)
+    if not isinstance(dataset, Dataset):
+        raise DatasetError(
+            f"{spec.reference} returned {type(dataset).__name__}, expected a harness Dataset"
+        )
+    return dataset

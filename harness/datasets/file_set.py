@@ -1,0 +1,146 @@
+"""`FileDataset`: images in files below one folder; and how a known data set's folder is found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.datasets.catalogue import Known
+from harness.datasets.dataset import Dataset, DatasetError, Item, digest
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+
+_SHOWN = 3
+"""How many bad files an error names; it counts all of them."""
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FileDataset(Dataset):
+    """A data set whose items are image files below `images`."""
+
+    images: Path
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of class names, items, and the size of every file (not its bytes).
+
+        Raises:
+            DatasetError: files are missing; they are counted, the first ones named.
+        """
+        paths = sorted({item.impath for items in self.splits.values() for item in items})
+        sizes = parallel(lambda impath: file_size(self.images / impath), paths)
+        missing = [path for path, size in zip(paths, sizes, strict=True) if size is None]
+        if missing:
+            raise DatasetError(
+                f"{self.name}: {len(missing)} of {len(paths)} images are missing below "
+                f"{self.images}: {some(missing)}"
+            )
+        return digest(self.class_names, self.splits, sizes)
+
+    def read(self, items: Sequence[Item]) -> list[NDArray[np.uint8]]:
+        from harness.images import read_image  # imports torch
+
+        def attempt(item: Item) -> NDArray[np.uint8] | DatasetError:
+            try:
+                return read_image(self.images / item.impath)
+            except DatasetError as error:
+                return error
+
+        found = parallel(attempt, items)
+        bad = [str(f) for f in found if isinstance(f, DatasetError)]
+        if bad:
+            count = f"{self.name}: {len(bad)} of {len(items)} images cannot be read: "
+            raise DatasetError((count if len(items) > 1 else "") + some(bad, "; "))
+        return [f for f in found if not isinstance(f, DatasetError)]
+
+
+def find_folder(known: Known, root: Path) -> Path:
+    """The data set's folder: below `root` under one of its names, or `root` itself.
+
+    Raises:
+        DatasetError: there is none; the names looked for are listed.
+    """
+    for folder in known.folders:
+        if (root / folder).is_dir():
+            return root / folder
+    if root.name in {folder.split("/")[-1] for folder in known.folders} and root.is_dir():
+        return root
+    names = ", ".join(f"{folder}/" for folder in known.folders)
+    raise DatasetError(f"{known.name}: no folder for it in {root} (looked for {names})")
+
+
+def find_images(known: Known, folder: Path) -> Path:
+    """Where the images begin, below the data set's folder.
+
+    Raises:
+        DatasetError: no such folder.
+    """
+    for images in known.images:
+        if (folder / images).is_dir():
+            return folder / images
+    names = " or ".join(f"{images}/" for images in known.images)
+    raise DatasetError(f"{known.name}: no images in {folder} (looked for {names})")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The non-empty lines of a text file, stripped.
+
+    Raises:
+        DatasetError: the file cannot be read, or is empty.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise DatasetError(f"{path}: cannot be read: {reason}") from None
+    if not any(lines):
+        raise DatasetError(f"{path}: the file is empty")
+    return [line for line in lines if line]
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Names of the folders in `folder`, sorted, hidden ones left out."""
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+def image_files(folder: Path) -> list[str]:
+    """Names of the image files in `folder`, sorted (directory order differs between machines)."""
+    with os.scandir(folder) as entries:
+        names = (e.name for e in entries if not e.name.startswith("."))
+        return sorted(name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+
+
+def file_size(path: Path) -> int | None:
+    """Bytes of a file; None where it is missing."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
+def parallel(function: Callable[[In], Out], values: Sequence[In]) -> list[Out]:
+    """`function` of each value, in order, on a few threads (decoding leaves Python's lock)."""
+    threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+    if threads == 1 or len(values) < 8:
+        return [function(value) for value in values]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, values))
+
+
+def some(names: Iterable[str], separator: str = ", ") -> str:
+    """The first few names, and how many more there are."""
+    listed = list(names)
+    more = f" … and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return separator.join(listed[:_SHOWN]) + more
