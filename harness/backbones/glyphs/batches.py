@@ -26,7 +26,7 @@ def _family(group: Group) -> str:
 
 
 class BatchStream:
-    """Batch `step` of the stream for a `seed`: any step can be asked for, resuming needs no state."""
+    """Batch `step` of the stream for a `seed`: any step may be asked for, so resuming is easy."""
 
     def __init__(
         self, bank: Bank, tokenizer: Any, names_per_batch: int, seed: int, device: torch.device

@@ -1,6 +1,7 @@
 """Zero-shot accuracy on whichever embedded data sets are present; used while pre-training runs."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +26,10 @@ def expand(images: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dt
     return np.ascontiguousarray(x.numpy())
 
 
-def embedded_zero_shot(model: CLIP, tokenizer: Any, folder: Path = DATA_FOLDER) -> dict[str, float]:
-    """Top-1 accuracy on the test split of each data set under its own template, by name."""
+def embedded_zero_shot(
+    model: CLIP, tokenizer: Any, folder: Path = DATA_FOLDER, only: Sequence[str] = ()
+) -> dict[str, float]:
+    """Top-1 accuracy on the test split of each data set (or of `only`) under its own template."""
     index_path = folder / "index.json"
     if not index_path.exists():
         return {}
@@ -34,6 +37,8 @@ def embedded_zero_shot(model: CLIP, tokenizer: Any, folder: Path = DATA_FOLDER) 
     model.eval()
     figures = {}
     for name, entry in index.items():
+        if only and name not in only:
+            continue
         with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
             images, labels = expand(arrays["test_x"]), arrays["test_y"]
         accuracy = zero_shot_accuracy(

@@ -96,8 +96,9 @@ def _font(face: Face) -> ImageFont.FreeTypeFont:
 @cache
 def characters(face: Face) -> frozenset[str]:
     """The characters that the face draws."""
-    table: dict[int, Any] = TTFont(font_path(face), lazy=True).getBestCmap() or {}
-    return frozenset(chr(code) for code in table)
+    with TTFont(font_path(face), lazy=True) as font:
+        table: dict[int, Any] = font.getBestCmap() or {}
+        return frozenset(chr(code) for code in table)
 
 
 def draw_mask(char: str, face: Face) -> Masks | None:
