@@ -40,14 +40,11 @@ class SplitCount:
 class Finding:
     """One data set: what was found of it."""
 
-    dataset: str
+    known: Known
     status: Status
     """`absent`: no folder. `unreadable`: a folder, but not its lists. `incomplete`: counts differ
     or files are missing or corrupt. `complete`: everything agrees with the known sizes."""
-    source: str
-    licence: str
     classes: int | None = None
-    known_classes: int | None = None
     counts: dict[str, SplitCount] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     """Paths below the image folder, in the order of the splits."""
@@ -56,15 +53,14 @@ class Finding:
     fingerprint: str | None = None
     """None unless every file is there."""
     problem: str = ""
-    advice: str = ""
 
     def lines(self) -> list[str]:
         """The finding as text: one headline, then details indented by two spaces."""
-        lines = [f"{self.dataset}: {self.status}"]
+        lines = [f"{self.known.name}: {self.status}"]
         if self.problem:
             lines.append(f"  {self.problem}")
-        if self.classes is not None and self.classes != self.known_classes:
-            lines.append(f"  {self.classes} classes, expected {self.known_classes}")
+        if self.classes is not None and self.classes != self.known.classes:
+            lines.append(f"  {self.classes} classes, expected {self.known.classes}")
         for split, count in self.counts.items():
             expected = "" if count.known is None else f", expected {count.known}"
             lines.append(f"  {split}: {count.present} of {count.listed} images{expected}")
@@ -74,9 +70,9 @@ class Finding:
                 lines.append(f"  {what}: … {len(names)} in all")
         if self.fingerprint:
             lines.append(f"  fingerprint: {self.fingerprint[:16]}")
-        lines += [f"  source: {self.source}", f"  licence: {self.licence}"]
-        if self.advice and self.status != "complete":
-            lines.append(f"  advice: {self.advice}")
+        lines += [f"  source: {self.known.source}", f"  licence: {self.known.licence}"]
+        if self.known.advice and self.status != "complete":
+            lines.append(f"  advice: {self.known.advice}")
         return lines
 
 
@@ -102,30 +98,27 @@ def check(root: Path, names: Iterable[str] = (), decode: bool = False) -> list[F
 
 def check_one(known: Known, root: Path, decode: bool = False) -> Finding:
     """The finding of one data set."""
-    about = {"source": known.source, "licence": known.licence, "advice": known.advice}
     try:
         find_folder(known, root)
     except DatasetError as error:
-        return Finding(known.name, "absent", problem=str(error), **about)
+        return Finding(known, "absent", problem=str(error))
     try:
-        data = load_known(known.name, root)
+        data = load_known(known, root)
     except DatasetError as error:
-        return Finding(known.name, "unreadable", problem=str(error), **about)
+        return Finding(known, "unreadable", problem=str(error))
     assert isinstance(data, FileDataset)
     counts, missing = count_images(data, known)
     corrupt = _corrupt(data, set(missing)) if decode else ()
     right = all(count.right for count in counts.values()) and not corrupt
     right = right and len(data.class_names) == known.classes
     return Finding(
-        known.name,
+        known,
         "complete" if right else "incomplete",
         classes=len(data.class_names),
-        known_classes=known.classes,
         counts=counts,
         missing=missing,
         corrupt=corrupt,
         fingerprint=None if missing else data.fingerprint,
-        **about,
     )
 
 

@@ -71,10 +71,13 @@ def find_folder(known: Known, root: Path) -> Path:
     Raises:
         DatasetError: there is none; the names looked for are listed.
     """
+    own = any(root.parts[-len(Path(f).parts) :] == Path(f).parts for f in known.folders)
+    if own and any((root / images).is_dir() for images in known.images):
+        return root
     for folder in known.folders:
         if (root / folder).is_dir():
             return root / folder
-    if root.name in {folder.split("/")[-1] for folder in known.folders} and root.is_dir():
+    if own and root.is_dir():
         return root
     names = ", ".join(f"{folder}/" for folder in known.folders)
     raise DatasetError(f"{known.name}: no folder for it in {root} (looked for {names})")

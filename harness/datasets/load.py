@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import registry
 from harness.datasets.aircraft import load_aircraft
-from harness.datasets.catalogue import AIRCRAFT, CATALOGUE, IMAGENET, SPLIT_SETS
+from harness.datasets.catalogue import AIRCRAFT, CATALOGUE, IMAGENET, Known
 from harness.datasets.class_folders import load_class_folders
 from harness.datasets.dataset import Dataset, DatasetError
 from harness.datasets.embedded_sets import load_embedded, read_index
@@ -52,20 +52,19 @@ def describe_datasets() -> list[tuple[str, str]]:
     return rows
 
 
-def load_known(name: str, root: Path, split: Path | None = None) -> Dataset:
+def load_known(known: Known, root: Path, split: Path | None = None) -> Dataset:
     """A data set of the catalogue, from the folder of data sets' folders (or its own).
 
     Raises:
         DatasetError: its folder, images or lists are missing or malformed.
     """
-    known = CATALOGUE[name]
-    if known in SPLIT_SETS:
+    if known.split_file is not None:
         return load_split_set(known, root, split)
     if split is not None:
-        raise DatasetError(f"{name}: takes no split file")
-    if known == AIRCRAFT:
+        raise DatasetError(f"{known.name}: takes no split file")
+    if known.name == AIRCRAFT.name:
         return load_aircraft(known, root)
-    return load_imagenet(known, root) if known == IMAGENET else load_variant(known, root)
+    return (load_imagenet if known.name == IMAGENET.name else load_variant)(known, root)
 
 
 def root_of(spec: DatasetSpec) -> Path:
@@ -96,7 +95,7 @@ def _load(spec: DatasetSpec) -> Dataset:
     if name in read_index():
         return load_embedded(name)
     if name in CATALOGUE:
-        return load_known(name, root_of(spec), split)
+        return load_known(CATALOGUE[name], root_of(spec), split)
     known = [*read_index(), *CATALOGUE, *registry.plugins(GROUP)]
     raise DatasetError(f'unknown data set "{name}"{did_you_mean(name, known)}')
 
