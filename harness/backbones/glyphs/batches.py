@@ -13,12 +13,19 @@ from harness.backbones.glyphs.names import sampling_weight
 from harness.backbones.glyphs.render import NAMED_COLOURS, Distortion, Look, generator_for, render
 
 
+FULL = Distortion()
+
+
 @dataclass(frozen=True)
 class Batch:
-    """`images` (2n, 3, 32, 32) in [0, 1], i and i + n show name i; `tokens` (n, longest text)."""
+    """`images` (2n, 3, 32, 32) in [0, 1], image i and i + n show name i; `tokens` (n, longest text).
+
+    `classes` (n,) are the glyphs' positions in the bank.
+    """
 
     images: Tensor
     tokens: Tensor
+    classes: Tensor
 
 
 def _family(group: Group) -> str:
@@ -50,10 +57,11 @@ class BatchStream:
         rows = [r for r in group.rows if style is None or style in self.bank.faces[r].styles]
         return rng.sample(rows, 2) if len(rows) > 1 else rows * 2
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int, distortion: Distortion = FULL) -> Batch:
         g = generator_for(self.seed, step)
         rng = Random(f"{self.seed}/{step}")
-        chosen = [self.bank.groups[i] for i in self._choose(g)]
+        classes = self._choose(g)
+        chosen = [self.bank.groups[i] for i in classes]
         captions: list[Caption] = []
         pairs: list[list[int]] = []
         for group in chosen:
@@ -64,8 +72,9 @@ class BatchStream:
         rows = torch.tensor([p[0] for p in pairs] + [p[1] for p in pairs])
         tokens = self.tokenizer([caption.text for caption in captions])
         longest = int((tokens != 0).sum(1).max())
-        images = render(self.masks[rows], Distortion(), g, _look(captions * 2), self.device)
-        return Batch(images, tokens[:, :longest].to(self.device))
+        images = render(self.masks[rows], distortion, g, _look(captions * 2), self.device)
+        labels = torch.tensor(classes, device=self.device)
+        return Batch(images, tokens[:, :longest].to(self.device), labels)
 
 
 def _look(captions: list[Caption]) -> Look:

@@ -46,6 +46,22 @@ class Distortion:
     gradient: float = 0.25
     noise: float = 0.07
 
+    def scaled(self, strength: float) -> "Distortion":
+        """Every range shrunk towards no change: 1 is this one, 0 draws glyphs plainly."""
+        return Distortion(
+            rotation=self.rotation * strength,
+            shear=self.shear * strength,
+            log_aspect=self.log_aspect * strength,
+            scale=(0.8 + (self.scale[0] - 0.8) * strength, self.scale[1]),
+            translation=self.translation * strength,
+            elastic=self.elastic * strength,
+            stroke=(self.stroke[0] * strength, self.stroke[1] * strength),
+            blur=self.blur * strength,
+            pixelate=self.pixelate * strength,
+            gradient=self.gradient * strength,
+            noise=self.noise * strength,
+        )
+
 
 @dataclass(frozen=True)
 class Look:
