@@ -13,7 +13,8 @@ class HarnessError(ValueError):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """' (did you mean "rank"?)' for the nearest known word, else the known words, else ''."""
     known = sorted(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    folded = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
     if near:
-        return f' (did you mean "{near[0]}"?)'
+        return f' (did you mean "{folded[near[0]]}"?)'
     return f" (known: {', '.join(known)})" if known else ""

@@ -216,7 +216,7 @@ def _axes(suite: SuiteFile, variant: Variant, shots: int, seed: int) -> dict[str
     A method that ignores the support set has one cell per data set, under no draw.
     """
     given = suite.suite
-    method = {"name": variant.name, "config": variant.config, "source": variant.source}
+    method: dict[str, Any] = {"name": variant.name, "config": variant.config, "source": variant.source}
     if not variant.uses_support:
         return {"shots": 0, "seed": 0, "sampler": "none", "protocol": "fixed", "method": method}
     if given.protocol != "fixed":

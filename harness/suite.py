@@ -126,7 +126,9 @@ def load_suite(path: Path) -> SuiteFile:
     try:
         suite = Suite.model_validate(data)
     except ValidationError as error:
-        problems = [_explain(path, lines, problem) for problem in error.errors()]
+        # Unknown keys first: a misspelt key is also reported as missing.
+        found = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        problems = [_explain(path, lines, problem) for problem in found]
         raise HarnessError("\n".join(dict.fromkeys(problems))) from None
     if not suite.name:
         suite = suite.model_copy(update={"name": path.stem})

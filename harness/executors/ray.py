@@ -125,7 +125,8 @@ def _connect(settings: Settings) -> None:
 
 
 def _gpus_per_worker(settings: Settings) -> float:
-    count = ray.cluster_resources().get("GPU", 0.0)
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    count = resources.get("GPU", 0.0)
     if settings.device == "cpu" or not count:
         return 0.0
     return min(1.0, count / settings.workers)

@@ -1,0 +1,117 @@
+"""Methods that misbehave on purpose, written as a third party would: in a file of their own."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.task import Batch, Classes, Classifier, Method, NotApplicable, Task
+
+
+@dataclass(frozen=True)
+class Nothing:
+    pass
+
+
+@dataclass(frozen=True)
+class Marker:
+    path: str = ""
+
+
+class Constant(Classifier):
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        return torch.eye(self._classes)[:1].expand(len(batch), -1)
+
+    def rebind(self, classes: Classes) -> Classifier:
+        return Constant(len(classes))
+
+
+class Fails(Method):
+    """Fails on one data set and works on the others."""
+
+    name = "fails"
+    Config = Nothing
+
+    def fit(self, task: Task) -> Classifier:
+        if len(task.classes) == 10:
+            raise RuntimeError("it broke")
+        return Constant(len(task.classes))
+
+
+class Skips(Method):
+    name = "skips"
+    Config = Nothing
+
+    def fit(self, task: Task) -> Classifier:
+        raise NotApplicable("this tower has no attention sites")
+
+
+class WrongShape(Method):
+    name = "wrong_shape"
+    Config = Nothing
+
+    def fit(self, task: Task) -> Classifier:
+        return Constant(len(task.classes) + 1)
+
+
+class DiesOnce(Method):
+    """Ends its worker the first time (the file in its config marks it), as a kill -9 would."""
+
+    name = "dies_once"
+    Config = Marker
+
+    def fit(self, task: Task) -> Classifier:
+        marker = Path(self.config.path)
+        if not marker.exists():
+            marker.touch()
+            os._exit(9)
+        return Constant(len(task.classes))
+
+
+class OutOfMemoryOnce(Method):
+    name = "out_of_memory_once"
+    Config = Marker
+
+    def fit(self, task: Task) -> Classifier:
+        marker = Path(self.config.path)
+        if not marker.exists():
+            marker.touch()
+            raise MemoryError("too much")
+        return Constant(len(task.classes))
+
+
+class Slow(Method):
+    name = "slow"
+    Config = Nothing
+
+    def fit(self, task: Task) -> Classifier:
+        time.sleep(0.3)
+        return Constant(len(task.classes))
+
+
+class Chooser(Method):
+    """Its accuracy depends on nothing but its setting: it predicts that class."""
+
+    @dataclass(frozen=True)
+    class Config:
+        guess: int = 0
+
+    name = "chooser"
+    search_space = {"guess": (0, 1, 2, 3)}  # noqa: RUF012
+
+    def fit(self, task: Task) -> Classifier:
+        assert not hasattr(task, "test")
+        guess = self.config.guess
+
+        class Guess(Classifier):
+            def logits(self, batch: Batch) -> torch.Tensor:
+                return torch.eye(len(task.classes))[guess].expand(len(batch), -1)
+
+        return Guess()

@@ -1,0 +1,224 @@
+"""Running a plan: resume, failures, replaced workers, equal records from both executors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SMALL, MakePlan
+
+from harness.executors import Event, Settings, make_executor
+from harness.grid import Result, run_plan, survey
+from harness.plan import Plan
+from harness.record import Record
+from harness.store import Store
+
+PLUGINS = Path(__file__).with_name("plugins.py")
+ONE_SET = SMALL.replace("[digits, georgian]", "[digits]").replace("shots: [1, 2]", "shots: [1]")
+
+
+class Run:
+    """Runs a plan and remembers what was said."""
+
+    def __init__(self, plan: Plan, root: Path, executor: str = "serial", workers: int = 1) -> None:
+        self.store = Store(root)
+        self.events: list[Event] = []
+        self.notices: list[str] = []
+        self.result: Result = run_plan(
+            plan,
+            self.store,
+            make_executor(executor),
+            Settings(self.store.cache, workers, device="cpu"),
+            self.events.append,
+            self.notices.append,
+        )
+        self.contents = self.store.load(cell.id for cell in plan.cells)
+
+    def retried(self) -> list[str]:
+        return [event.message for event in self.events if event.kind == "retried"]
+
+
+def with_plugin(name: str, config: str = "{}", text: str = SMALL) -> str:
+    return text + f"  - {{name: '{PLUGINS}:{name}', config: {config}}}\n"
+
+
+def numbers(records: dict[str, Record]) -> dict[str, Any]:
+    """Records without what may differ between two runs: times, memory, provenance."""
+    cost = {"cost": None, "provenance": {}}
+    trainable = {i: r.cost.trainable for i, r in records.items() if r.cost}
+    return {"trainable": trainable} | {
+        cell_id: dataclasses.replace(record, **cost) for cell_id, record in records.items()
+    }
+
+
+def test_running_again_runs_nothing_and_growing_runs_what_is_new(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    first = Run(plan_of(), tmp_path / "r")
+    assert (first.result.ran, first.result.failed) == (6, 0)
+    assert Run(plan_of(), tmp_path / "r").result.ran == 0
+    grown = plan_of(SMALL.replace("seeds: [1]", "seeds: [1, 2]"))
+    assert Run(grown, tmp_path / "r").result.ran == 4
+
+
+def test_records_say_what_was_measured_and_how(plan_of: MakePlan, tmp_path: Path) -> None:
+    run = Run(plan_of(), tmp_path / "r")
+    for cell in plan_of().cells:
+        record = run.contents.records[cell.id]
+        assert record.metrics is not None and record.cost is not None and record.draw is not None
+        classes = 10 if cell.dataset == "digits" else record.draw.images // max(cell.shots, 1)
+        assert record.draw.images == classes * cell.shots
+        assert record.provenance["packages"]["torch"]
+        assert record.provenance["machine"]["threads"] == 1
+        if cell.method == "zero_shot":
+            assert (record.metrics.gain, record.metrics.lost, record.metrics.won) == (0.0, 0, 0)
+            changes = [kept.change for kept in record.retention.values() if kept is not None]
+            assert changes == [0.0] * len(cell.retention_specs)
+
+
+def test_one_failing_cell_does_not_stop_the_grid_and_is_tried_again(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    plan = plan_of(with_plugin("Fails"))
+    run = Run(plan, tmp_path / "r")
+    assert (run.result.ran, run.result.failed) == (10, 2)
+    for record in run.contents.failures.values():
+        assert record.failure is not None
+        assert record.failure.kind == "method"
+        assert record.failure.message == "RuntimeError: it broke"
+        assert "plugins.py" in record.failure.traceback
+    again = Run(plan, tmp_path / "r")
+    assert (again.result.ran, again.result.failed) == (2, 2), "a failure never counts as done"
+
+
+def test_a_skipped_cell_is_done_and_has_its_reason(plan_of: MakePlan, tmp_path: Path) -> None:
+    plan = plan_of(with_plugin("Skips", text=ONE_SET))
+    run = Run(plan, tmp_path / "r")
+    (record,) = [r for r in run.contents.records.values() if r.status == "skipped"]
+    assert record.failure is not None
+    assert record.failure.message == "this tower has no attention sites"
+    assert Run(plan, tmp_path / "r").result.ran == 0
+
+
+def test_logits_of_the_wrong_shape_are_a_failure_with_the_shapes(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    run = Run(plan_of(with_plugin("WrongShape", text=ONE_SET)), tmp_path / "r")
+    (record,) = run.contents.failures.values()
+    assert record.failure is not None
+    assert "11)" in record.failure.message and "10)" in record.failure.message
+
+
+def test_a_memory_fault_is_tried_once_more_at_the_end(plan_of: MakePlan, tmp_path: Path) -> None:
+    config = f"{{path: {tmp_path / 'marker'}}}"
+    run = Run(plan_of(with_plugin("OutOfMemoryOnce", config, ONE_SET)), tmp_path / "r")
+    assert run.result.failed == 0
+    assert run.retried() == ["MemoryError: too much"]
+
+
+def test_a_corrupt_result_is_set_aside_and_its_cell_runs_again(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    plan = plan_of()
+    run = Run(plan, tmp_path / "r")
+    path = run.store.cells / f"{plan.cells[0].id}.json"
+    whole = path.read_text()
+    path.write_text(whole[:100])
+    _, corrupt = survey(plan, run.store)
+    assert list(corrupt) == [str(path)]
+    again = Run(plan, tmp_path / "r")
+    assert again.result.ran == 1
+    assert str(path) in again.notices[0]
+    assert numbers(again.contents.records) == numbers(run.contents.records)
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(
+    plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of()
+    written: list[str] = []
+    write = Store.write
+
+    def full_after_two(self: Store, record: Record, logits: Any = None) -> None:
+        if len(written) == 2:
+            raise OSError(28, "No space left on device", str(self.cells))
+        write(self, record, logits)
+        written.append(record.id)
+
+    monkeypatch.setattr(Store, "write", full_after_two)
+    with pytest.raises(OSError, match="No space left"):
+        Run(plan, tmp_path / "r")
+    monkeypatch.undo()
+    assert set(Store(tmp_path / "r").load(c.id for c in plan.cells).records) == set(written)
+    assert Run(plan, tmp_path / "r").result.ran == 4
+
+
+def test_an_interrupt_closes_the_executor_and_keeps_what_is_done(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    plan, store = plan_of(), Store(tmp_path / "r")
+    closed: list[bool] = []
+
+    class Watched:
+        def run(self, cells: Any, settings: Settings) -> Iterator[Event]:
+            try:
+                yield from make_executor("serial").run(cells, settings)
+            finally:
+                closed.append(True)
+
+    def interrupt(event: Event) -> None:
+        if event.outcome is not None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, store, Watched(), Settings(store.cache), interrupt, print)
+    assert closed == [True]
+    assert len(store.load(c.id for c in plan.cells).records) == 1
+
+
+def test_val_search_chooses_on_val_and_oracle_on_test(plan_of: MakePlan, tmp_path: Path) -> None:
+    for protocol, on in (("val_search", "val"), ("oracle", "test")):
+        text = with_plugin("Chooser", text=ONE_SET).replace(
+            "backbone: glyphs", f"backbone: glyphs\nprotocol: {protocol}"
+        )
+        plan = plan_of(text, f"{protocol}.yaml")
+        run = Run(plan, tmp_path / protocol)
+        (record,) = [r for r in run.contents.records.values() if r.label == "chooser"]
+        assert [trial["on"] for trial in record.search] == [on] * 4
+        best = max(record.search, key=lambda trial: trial["top1"])
+        assert record.chosen == best["config"]
+        assert record.cost is not None and record.cost.evaluations == 4
+
+
+def test_serial_and_ray_give_the_same_records_bit_for_bit(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    text = ONE_SET + "  - {name: lora, config: {steps: 2}}\n  - {name: coop, config: {steps: 2}}\n"
+    serial = Run(plan_of(text), tmp_path / "serial")
+    ray = Run(plan_of(text), tmp_path / "ray", "ray", workers=2)
+    assert ray.result.failed == 0
+    assert numbers(ray.contents.records) == numbers(serial.contents.records)
+
+
+def test_a_killed_ray_worker_is_replaced_and_its_cell_tried_again(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    config = f"{{path: {tmp_path / 'marker'}}}"
+    plan = plan_of(with_plugin("DiesOnce", config, ONE_SET))
+    run = Run(plan, tmp_path / "r", "ray", workers=1)
+    assert run.result.failed == 0
+    assert len(run.retried()) == 1 and "worker died" in run.retried()[0]
+
+
+def test_the_serial_path_never_imports_ray() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from harness.executors import make_executor; make_executor('serial');"
+        "import harness.verbs.run; sys.exit('ray' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

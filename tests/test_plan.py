@@ -1,0 +1,148 @@
+"""Content ids: everything that can change a number is in them, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, MakePlan
+
+from harness import registry
+from harness.errors import HarnessError
+from harness.plan import make_plan, parse_only, progress
+from harness.record import Record
+from harness.store import Contents
+from harness.suite import load_suite
+
+PLUGINS = Path(__file__).with_name("plugins.py")
+
+
+def ids(plan: object) -> set[str]:
+    return {cell.id for cell in plan.cells}  # type: ignore[attr-defined]
+
+
+def test_the_grid_is_the_product_and_zero_shot_runs_once_a_data_set(plan_of: MakePlan) -> None:
+    cells = plan_of().cells
+    assert len(cells) == 2 * (1 + 2)
+    assert [(c.shots, c.seed) for c in cells if c.method == "zero_shot"] == [(0, 0), (0, 0)]
+    assert [c.dataset for c in cells] == sorted((c.dataset for c in cells)), "grouped by data set"
+
+
+def test_a_cell_is_not_its_own_retention_set(plan_of: MakePlan) -> None:
+    for cell in plan_of().cells:
+        names = [spec.name for spec in cell.retention_specs]
+        assert names == ([] if cell.dataset == "digits" else ["digits"])
+
+
+def test_ids_do_not_depend_on_labels_paths_names_or_order(plan_of: MakePlan) -> None:
+    plain = ids(plan_of())
+    labelled = SMALL.replace("{name: linear_probe}", "{name: linear_probe, label: LP}")
+    assert ids(plan_of(labelled)) == plain
+    assert ids(plan_of("name: other\ndescription: words\n" + SMALL, "other.yaml")) == plain
+    assert ids(plan_of(SMALL.replace("[digits, georgian]", "[georgian, digits]"))) == plain
+    default = SMALL.replace("{name: linear_probe}", "{name: linear_probe, config: {C: 1.0}}")
+    assert ids(plan_of(default)) == plain, "a default written out is the same configuration"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("seeds: [1]", "seeds: [2]"),
+        ("[0.8, 1.0]", "[0.7, 1.0]"),
+        ("backbone: glyphs", "backbone: glyphs\nprecision: bf16"),
+        ("backbone: glyphs", "backbone: glyphs\nsampler: clip_lora"),
+        ("backbone: glyphs", "backbone: glyphs\nprotocol: val_search"),
+        ("backbone: glyphs", 'backbone: glyphs\ntemplates: ["{}"]'),
+        ("linear_probe}", "linear_probe, config: {C: 2.0}}"),
+    ],
+)
+def test_whatever_can_change_a_number_changes_the_id(
+    plan_of: MakePlan, old: str, new: str
+) -> None:
+    before = {c.id for c in plan_of().cells if c.shots}
+    assert not before & {c.id for c in plan_of(SMALL.replace(old, new)).cells if c.shots}
+
+
+def test_lists_are_grids_with_a_label_each(plan_of: MakePlan) -> None:
+    text = SMALL.replace("{name: linear_probe}", "{name: linear_probe, config: {C: [0.1, 10]}}")
+    labels = {cell.label for cell in plan_of(text).cells}
+    assert labels == {"zero_shot", "linear_probe(C=0.1)", "linear_probe(C=10)"}
+
+
+def test_growing_the_grid_keeps_the_old_cells(plan_of: MakePlan) -> None:
+    assert ids(plan_of()) < ids(plan_of(SMALL.replace("seeds: [1]", "seeds: [1, 2]")))
+
+
+def test_editing_a_method_changes_exactly_its_cells(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    shutil.copy(PLUGINS, mine)
+    other = tmp_path / "other.py"
+    shutil.copy(PLUGINS, other)
+    suite = tmp_path / "s.yaml"
+    suite.write_text(SMALL + "  - mine.py:Slow\n  - {name: 'other.py:Fails', label: other}\n")
+    before = {cell.label: cell.id for cell in make_plan(load_suite(suite)).cells}
+    mine.write_text(mine.read_text() + "\n# edited\n")
+    after = {cell.label: cell.id for cell in make_plan(load_suite(suite)).cells}
+    assert {label for label in before if before[label] != after[label]} == {"slow"}
+
+
+def test_a_family_file_belongs_to_the_methods_built_on_it() -> None:
+    lora, comp = registry.source_hash("lora"), registry.source_hash("comp_lora")
+    assert lora != comp
+    assert registry.source_hash("zero_shot") not in {lora, comp}
+
+
+def test_done_failed_stale_and_new(plan_of: MakePlan) -> None:
+    plan = plan_of()
+    done, failed, stale, new = plan.cells[:4]
+
+    def record(cell: object, cell_id: str, status: str) -> Record:
+        return Record(cell_id, cell.label, dict(cell.identity), status)  # type: ignore
+
+    contents = Contents(
+        records={done.id: record(done, done.id, "ok")},
+        failures={failed.id: record(failed, failed.id, "failed")},
+    )
+    older = record(stale, "0" * 64, "ok")
+    found = progress(plan, contents, [older])
+    assert [c.id for c in found.done] == [done.id]
+    assert [c.id for c in found.failed] == [failed.id]
+    assert [c.id for c in found.stale] == [stale.id]
+    assert new.id in {c.id for c in found.new}
+    assert len(found.to_do) == len(plan.cells) - 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[digits, georgian]", "[digits, gorgian]", [":2:", '"gorgian"', '"georgian"']),
+        ("- zero_shot", "- zero_shoot", [":8:", '"zero_shoot"', '"zero_shot"']),
+        ("{name: linear_probe}", "{name: linear_probe, config: {c: 1}}", [":9:", '"c"', '"C"']),
+        ("{name: linear_probe}", "{name: linear_probe, config: {C: x}}", [":9:", "'x'"]),
+        ("{name: linear_probe}", "{name: linear_probe, config: {C: []}}", [":9:", "empty"]),
+        ("{name: linear_probe}", "zero_shot", [":9:", 'labelled "zero_shot"']),
+        ("- zero_shot", "- nowhere.py:X", [":8:", "nowhere.py", "no such file"]),
+        ("[digits, georgian]", "[glyph_names]", [":2:", 'no "train" split', "retention"]),
+    ],
+)
+def test_bad_names_and_settings_name_line_and_fix(
+    plan_of: MakePlan, old: str, new: str, words: list[str]
+) -> None:
+    with pytest.raises(HarnessError) as caught:
+        plan_of(SMALL.replace(old, new))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_only() -> None:
+    assert parse_only(["dataset=a,b", "shots=4"]) == {"dataset": ["a", "b"], "shots": ["4"]}
+    for word in ("dataset", "dataset=", "datset=a"):
+        with pytest.raises(HarnessError, match=word):
+            parse_only([word])
+
+
+def test_select(plan_of: MakePlan) -> None:
+    chosen = plan_of().select(dataset=["digits"], shots=["2"])
+    assert [str(cell) for cell in chosen.cells] == ["linear_probe on digits shots=2 seed=1"]
