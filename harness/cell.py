@@ -16,7 +16,7 @@ from harness.datasets import DatasetError
 from harness.evaluation import Evaluation
 from harness.metrics import measure, measure_retention
 from harness.plan import METHODS, Cell, build_config
-from harness.protocol import choose, plain
+from harness.protocol import Evaluator, accuracy_of, choose, plain
 from harness.provenance import provenance
 from harness.record import Cost, Draw, Failure, Record, Retention
 from harness.resources import Resources
@@ -33,10 +33,17 @@ class Outcome:
     logits: dict[str, np.ndarray] | None = None
 
 
-def run_cell(cell: Cell, resources: Resources, attempt: int = 1) -> Outcome:
-    """Draw, choose, fit, score. An exception becomes a failure record; it is never raised."""
+def run_cell(
+    cell: Cell, resources: Resources, attempt: int = 1, parallel: Evaluator | None = None
+) -> Outcome:
+    """Draw, choose, fit, score. An exception becomes a failure record; it is never raised.
+
+    Args:
+        attempt: the how-manieth try this is, for the failure record.
+        parallel: evaluates the candidates of a search side by side (see `harness.protocol`).
+    """
     try:
-        return _run(cell, resources)
+        return _run(cell, resources, parallel)
     except Exception as error:  # whatever a plug-in raises must not stop the grid
         return Outcome(failure_record(cell, error, attempt))
 
@@ -62,7 +69,15 @@ def failure_record(
     )
 
 
-def _run(cell: Cell, resources: Resources) -> Outcome:
+def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resources) -> float:
+    """What a search sees of one candidate configuration (as JSON values): accuracy in percent."""
+    method: Any = registry.find(METHODS, cell.method)
+    task = resources.task(cell, resources.episode(cell), with_val=cell.protocol == "val_search")
+    test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
+    return accuracy_of(method, build_config(method.Config, candidate), cell.protocol, task, test)
+
+
+def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcome:
     method: Any = registry.find(METHODS, cell.method)
     backbone = resources.backbone(cell)
     episode = resources.episode(cell)
@@ -76,6 +91,7 @@ def _run(cell: Cell, resources: Resources) -> Outcome:
         cell.protocol,
         lambda: resources.task(cell, episode, with_val=searching),
         test,
+        parallel,
     )
     task = resources.task(cell, episode, with_val=searching)
     with Meter(backbone.device) as fit:

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
+from harness.canonical import canonical
 from harness.evaluation import Evaluation
 from harness.metrics import top1
 from harness.support import LazyBatch
-from harness.task import Classifier, Method, Support, Task
+from harness.task import Classifier, Method, Support, Task, candidates
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Choice:
     seconds: float = 0.0
 
 
+Evaluator = Callable[[list[dict[str, Any]]], list[float]]
+"""From candidate configurations, as JSON values, to their accuracies in percent."""
+
+
 def choose(
     method: type[Method],
     config: Any,
@@ -38,6 +43,7 @@ def choose(
     protocol: str,
     task: Callable[[], Task],
     test: Evaluation,
+    parallel: Evaluator | None = None,
 ) -> Choice:
     """The configuration that the protocol grants a method.
 
@@ -45,26 +51,40 @@ def choose(
         space: candidate values that replace the method's own search space, or None.
         task: makes the task afresh, so that every candidate trains from the same seed.
         test: read under `oracle` only.
+        parallel: evaluates the whole grid at once, ahead of the method's search; by default
+            candidates are evaluated here, as the search asks for them.
     """
     values = method.search_space if space is None else space
     if protocol == "fixed" or not values:
         return Choice(config)
     trials: list[dict[str, Any]] = []
+    known: dict[str, float] = {}
     start = time.perf_counter()
+    if parallel is not None:
+        grid = [plain(candidate) for candidate in candidates(config, values)]
+        known = dict(zip(map(canonical, grid), parallel(grid), strict=True))
 
     def evaluate(candidate: Any) -> float:
-        current = task()
-        classifier = method(candidate).fit(current)
-        if protocol == "oracle":
-            accuracy, on = top1(test.logits(classifier).argmax(-1), test.labels), "test"
-        else:
-            assert current.val is not None
-            accuracy, on = accuracy_on(classifier, current.val), "val"
-        trials.append({"config": plain(candidate), "top1": accuracy, "on": on})
-        return accuracy
+        key = canonical(plain(candidate))
+        if key not in known:
+            known[key] = accuracy_of(method, candidate, protocol, task(), test)
+        on = "test" if protocol == "oracle" else "val"
+        trials.append({"config": plain(candidate), "top1": known[key], "on": on})
+        return known[key]
 
     best = method(config).search(evaluate, values)
     return Choice(best, trials, time.perf_counter() - start)
+
+
+def accuracy_of(
+    method: type[Method], candidate: Any, protocol: str, task: Task, test: Evaluation
+) -> float:
+    """Top-1 in percent of one candidate: on the few-shot validation set, or, `oracle`, on test."""
+    classifier = method(candidate).fit(task)
+    if protocol == "oracle":
+        return top1(test.logits(classifier).argmax(-1), test.labels)
+    assert task.val is not None
+    return accuracy_on(classifier, task.val)
 
 
 @torch.no_grad()

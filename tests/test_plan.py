@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ def test_the_grid_is_the_product_and_zero_shot_runs_once_a_data_set(plan_of: Mak
     cells = plan_of().cells
     assert len(cells) == 2 * (1 + 2)
     assert [(c.shots, c.seed) for c in cells if c.method == "zero_shot"] == [(0, 0), (0, 0)]
-    assert [c.dataset for c in cells] == sorted((c.dataset for c in cells)), "grouped by data set"
+    assert [c.dataset for c in cells] == sorted(c.dataset for c in cells), "grouped by data set"
 
 
 def test_a_cell_is_not_its_own_retention_set(plan_of: MakePlan) -> None:

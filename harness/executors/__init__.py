@@ -26,6 +26,8 @@ class Settings:
     threads: int = 1
     device: str = "auto"
     address: str | None = None
+    tune: bool = False
+    """Evaluate the candidates of a search side by side, by Ray Tune."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,17 @@ from harness.resources import Resources
 class _Worker:
     """What lives in an actor: resources that stay warm between cells."""
 
-    def __init__(self, cache: str, device: str, threads: int) -> None:
-        self._resources = Resources(Path(cache), device, threads)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._resources = Resources(settings.cache, settings.device, settings.threads)
 
     def run(self, cell: Cell, attempt: int) -> Outcome:
-        return run_cell(cell, self._resources, attempt)
+        parallel = None
+        if self._settings.tune:
+            from harness.executors.tune import tune_evaluator
+
+            parallel = tune_evaluator(cell, self._settings)
+        return run_cell(cell, self._resources, attempt, parallel)
 
 
 class RayExecutor:
@@ -93,8 +100,7 @@ class _Pool:
                 yield Event("finished", cell, outcome)
 
     def _new(self) -> Any:
-        s = self._settings
-        return self._actor.remote(str(s.cache.resolve()), s.device, s.threads)
+        return self._actor.remote(replace(self._settings, cache=self._settings.cache.resolve()))
 
 
 def _connect(settings: Settings) -> None:

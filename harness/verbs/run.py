@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from harness.errors import HarnessError
 from harness.estimate import Estimator
 from harness.executors import Settings, make_executor
 from harness.grid import run_plan, survey
@@ -24,6 +25,7 @@ def run_suite(
     workers: int | None,
     threads: int,
     device: str,
+    search: str,
     address: str | None,
     out: Path | None,
     only: tuple[str, ...],
@@ -33,7 +35,9 @@ def run_suite(
     store = Store(results)
     runner = make_executor(executor)
     workers = 1 if executor == "serial" else workers or max(1, cores() // threads)
-    settings = Settings(store.cache, workers, threads, device, address)
+    if search == "tune" and executor != "ray":
+        raise HarnessError("--search tune needs --executor ray")
+    settings = Settings(store.cache, workers, threads, device, address, search == "tune")
     console = Console()
     standing, _ = survey(plan, store)
     estimator = Estimator(store.load(cell.id for cell in plan.cells).records.values())

@@ -60,18 +60,10 @@ def test_end_of_text_is_the_largest_token() -> None:
     assert tokenizer.eot_token_id == tokenizer.vocab_size - 1
 
 
-def test_held_out_families_are_not_among_the_training_characters() -> None:
+def test_no_training_name_speaks_of_a_held_out_family() -> None:
     for group in bank().groups:
-        assert not any(unicodedata.name(c).startswith(HELD_OUT_FAMILIES) for c in group.chars)
-
-
-def test_the_only_training_name_with_a_held_out_word_is_the_documented_one() -> None:
-    # docs/embedded.md: the raised letter nar slipped through; nar itself is in no data set.
-    words = tuple(family.lower() for family in HELD_OUT_FAMILIES)
-    names = [n for g in bank().groups for n in g.names if any(w in n for w in words)]
-    assert names == ["modifier letter georgian nar"]
-    shown = {char for recipe in RECIPES for char in recipe.chars}
-    assert not shown & {"ნ", "ჼ"}
+        for char in group.chars:
+            assert not any(word in unicodedata.name(char) for word in HELD_OUT_FAMILIES), char
 
 
 @pytest.mark.parametrize("name", ["georgian", "tifinagh", "cards"])
@@ -134,11 +126,11 @@ def test_cutting_the_padding_changes_no_text_feature() -> None:
 def test_interrupted_training_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:
     recipe = pretrain.Recipe(steps=2, names_per_batch=8, warmup_steps=1)
     stream = BatchStream(small_bank(), glyphs.load_tokenizer(), 8, recipe.seed, CPU)
-    straight = pretrain.Trainer(recipe, CPU)
+    straight = pretrain.Trainer(recipe, CPU, 40)
     pretrain.train(straight, stream, tmp_path, bank())
-    broken = pretrain.Trainer(recipe, CPU)
+    broken = pretrain.Trainer(recipe, CPU, 40)
     pretrain.train(broken, stream, tmp_path, bank(), until=1)
-    resumed = pretrain.Trainer(recipe, CPU)
+    resumed = pretrain.Trainer(recipe, CPU, 40)
     resumed.restore(torch.load(tmp_path / "checkpoint.pt", weights_only=True))
     pretrain.train(resumed, stream, tmp_path, bank())
     for name, tensor in straight.average.state_dict().items():
@@ -146,9 +138,9 @@ def test_interrupted_training_equals_uninterrupted_bit_for_bit(tmp_path: Path) -
 
 
 def test_a_checkpoint_of_another_recipe_is_refused() -> None:
-    state = pretrain.Trainer(pretrain.Recipe(steps=2), CPU).state()
+    state = pretrain.Trainer(pretrain.Recipe(steps=2), CPU, 4).state()
     with pytest.raises(ValueError, match="another --out"):
-        pretrain.Trainer(pretrain.Recipe(steps=3), CPU).restore(state)
+        pretrain.Trainer(pretrain.Recipe(steps=3), CPU, 4).restore(state)
 
 
 def test_contrastive_loss_of_a_hand_made_case() -> None:

@@ -35,7 +35,9 @@ def test_root_comes_from_the_environment_too(
     split_file(tmp_path / "dtd/split_zhou_DescribableTextures.json", tmp_path / "dtd/images", ["a"])
     monkeypatch.setenv("HARNESS_DATA", str(tmp_path))
     assert len(load_dataset("dtd").items("train")) == 2
+    resolved = DatasetSpec(name="dtd").resolve(tmp_path / "elsewhere")
     monkeypatch.delenv("HARNESS_DATA")
+    assert len(load_dataset(resolved).items("train")) == 2
     with pytest.raises(DatasetError, match="set HARNESS_DATA"):
         load_dataset("dtd")
 

@@ -1,0 +1,74 @@
+"""Hyper-parameter search by Ray Tune: the candidates of one cell, side by side.
+
+The trials are long-lived actors that are reset from one candidate to the next (`reuse_actors`),
+so that the backbone is loaded once per actor and not once per candidate. Candidates, seeds and
+therefore accuracies are those of the serial search.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray import tune
+
+from harness.executors import Settings
+from harness.plan import Cell
+from harness.protocol import Evaluator
+from harness.resources import Resources
+
+
+class _Trial(tune.Trainable):
+    """Evaluates one candidate, then is done; reset to the next one."""
+
+    def setup(self, config: dict[str, Any], cell: Cell, settings: Settings, grid: Any) -> None:
+        self._cell, self._grid = cell, grid
+        self._resources = Resources(settings.cache, settings.device, settings.threads)
+        self._number = config["number"]
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._number = new_config["number"]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        from harness.cell import candidate_accuracy
+
+        candidate = self._grid[self._number]
+        return {"top1": candidate_accuracy(self._cell, candidate, self._resources), "done": True}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing is worth keeping: the accuracy is in the trial's result."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing was kept."""
+
+
+def tune_evaluator(cell: Cell, settings: Settings) -> Evaluator:
+    """A function from candidates to accuracies, for one cell; `settings.workers` at a time.
+
+    Raises:
+        RuntimeError: from the function, when a trial failed; with the trial's own error.
+    """
+
+    def evaluate(grid: list[dict[str, Any]]) -> list[float]:
+        trainable = tune.with_parameters(_Trial, cell=cell, settings=settings, grid=grid)
+        tuner = tune.Tuner(
+            # The pool's actor waits meanwhile, and threads are set by hand: no CPU is reserved.
+            tune.with_resources(trainable, {"cpu": 0}),
+            param_space={"number": tune.grid_search(list(range(len(grid))))},
+            tune_config=tune.TuneConfig(
+                metric="top1",
+                mode="max",
+                reuse_actors=True,
+                max_concurrent_trials=settings.workers,
+            ),
+            run_config=tune.RunConfig(storage_path=str(settings.cache / "tune"), verbose=0),
+        )
+        accuracies: dict[int, float] = {}
+        for result in tuner.fit():
+            if result.error is not None:
+                raise RuntimeError(f"a trial failed: {result.error}")
+            assert result.config is not None and result.metrics is not None
+            accuracies[result.config["number"]] = float(result.metrics["top1"])
+        return [accuracies[number] for number in range(len(grid))]
+
+    return evaluate
