@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from harness.datasets.catalogue import CATALOGUE
 from harness.datasets.dataset import DatasetError
 from harness.registry import absolute
 
@@ -90,10 +91,15 @@ class DatasetSpec(BaseModel):
     def resolve(self, base: Path) -> DatasetSpec:
         """The spec with its paths made absolute, relative ones from the folder `base`.
 
+        $HARNESS_DATA becomes the root of a known set here, so that workers on other machines
+        need not have it in their environment.
+
         Raises:
             DatasetError: a path names an environment variable that is not set.
         """
         paths = {key: _absolute(getattr(self, key), base) for key in ("root", "split", "text")}
+        if paths["root"] is None and self.reference in CATALOGUE and ROOT_VARIABLE in os.environ:
+            paths["root"] = _absolute(os.environ[ROOT_VARIABLE], Path.cwd())
         uses = self.uses and absolute(self.uses, base)
         if uses is None and ".py:" in self.name:
             uses = absolute(self.name, base)
