@@ -50,7 +50,7 @@ def cli(debug: bool) -> None:
               help="CPU threads of each worker; equal counts give equal bits.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
 @click.option("--search", type=click.Choice(["serial", "tune"]), default="serial",
-              show_default=True, help="Under val_search: candidates in turn, or by Ray Tune.")  # fmt: skip
+              show_default=True, help="How val_search tries candidates.")  # fmt: skip
 @click.option("--address", help="Join the Ray cluster at this address instead of a local one.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Report folder.")
 @ONLY
