@@ -12,13 +12,12 @@ from harness.backbones.glyphs.fonts import Bank, Group
 from harness.backbones.glyphs.names import sampling_weight
 from harness.backbones.glyphs.render import NAMED_COLOURS, Distortion, Look, generator_for, render
 
-
 FULL = Distortion()
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` (2n, 3, 32, 32) in [0, 1], image i and i + n show name i; `tokens` (n, longest text).
+    """`images` (2n, 3, 32, 32) in [0, 1], images i and i + n show name i; `tokens` (n, length).
 
     `classes` (n,) are the glyphs' positions in the bank.
     """
