@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from harness.task import Classes
 
 Precision = Literal["fp32", "bf16", "fp16-amp"]
+GROUP_WORK = {"cpu": 3e5, "cuda": 3e8}
+"""Overhead of one more group of prompts in attention, in w² · tokens, where 48·w² floating-point
+operations are a token's work in one layer, forward and backward; see `text.pack`."""
 AUTOCAST = {"bf16": torch.bfloat16, "fp16-amp": torch.float16}
 
 
@@ -189,7 +192,10 @@ class Backbone:
 
     def _pack_uncached(self, prompts: tuple[tuple[int, ...], ...], rows: int) -> Packing | None:
         self._check_prompts(prompts, rows)
-        return None if self._text is None else pack(prompts, self.device)
+        if self._text is None:
+            return None
+        group_cost = GROUP_WORK.get(self.device.type, GROUP_WORK["cuda"]) / self.context_dim**2
+        return pack(prompts, self.device, group_cost)
 
     def _check_prompts(self, prompts: Sequence[Sequence[int]], rows: int) -> None:
         if not prompts:

@@ -3,8 +3,9 @@
 A token of a causal tower depends only on the tokens before it. So nothing after the end-of-text
 token matters (no padding), and tokens that all prompts begin with have the same hidden states in
 every prompt (encoded once). Prompts are therefore *packed*: the common prefix once, then each
-prompt's own tokens, flat, at their true lengths. In attention the own tokens see the prefix's keys
-and values and, causally, their own. In the last layer only the end-of-text tokens are computed.
+prompt's own tokens, flat, at their true lengths or nearly so. In attention the own tokens see the
+prefix's keys and values and, causally, their own. In the last layer only the end-of-text tokens
+are computed.
 """
 
 from __future__ import annotations
@@ -54,12 +55,26 @@ def causal_tower(model: Any) -> TextTower | None:
 
 
 @dataclass(frozen=True)
+class Group:
+    """`count` prompts with L = `length` own tokens each, the shorter ones padded at their ends.
+
+    `causal` (L, P + L): which keys of the prefix and its own each token sees. `at_end`: the same
+    for the end tokens, (count, 1, 1, P + L), or None where none is padded and they see all.
+    """
+
+    count: int
+    length: int
+    causal: Tensor
+    at_end: Tensor | None
+
+
+@dataclass(frozen=True)
 class Packing:
-    """How prompts lie in the flat token sequence of length T: prefix, then groups of equal length.
+    """How prompts lie in the flat token sequence of length T: the prefix, then the groups.
 
     `ids` and `positions` are (T,). Row `rows[i]` of a learnt context stands at `learnt[i]`, both
-    (m,). `groups` holds (prompts, own tokens each); `order` (n,) takes the packed prompts back to
-    the caller's order.
+    (m,). `ends` (n,) are the end tokens; `order` (n,) takes the packed prompts back to the
+    caller's order.
     """
 
     ids: Tensor
@@ -67,26 +82,36 @@ class Packing:
     learnt: Tensor
     rows: Tensor
     prefix: int
-    groups: tuple[tuple[int, int], ...]
+    groups: tuple[Group, ...]
+    ends: Tensor
     order: Tensor
 
-    @property
-    def sizes(self) -> list[int]:
-        """Tokens of the prefix and of each group; sums to T."""
-        return [self.prefix, *(count * length for count, length in self.groups)]
+    def split(self, x: Tensor) -> list[Tensor]:
+        """(T, w) → the prefix (P, w) and each group (count, L, w)."""
+        prefix, *own = torch.split(x, [self.prefix, *(g.count * g.length for g in self.groups)])
+        pairs = zip(own, self.groups, strict=True)
+        return [prefix, *(part.view(group.count, group.length, -1) for part, group in pairs)]
 
 
-def pack(prompts: Sequence[Prompt], device: torch.device) -> Packing:
-    """Lay out `prompts`. Every prompt keeps at least one token of its own."""
+def pack(prompts: Sequence[Prompt], device: torch.device, group_cost: float = 0) -> Packing:
+    """Lay out `prompts`. Every prompt keeps at least one token of its own.
+
+    Args:
+        group_cost: how many tokens' work a further group is worth; where padding costs less,
+            prompts of different lengths share a group. Behind the end token nothing matters.
+    """
     prefix = common_prefix(prompts)
     by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    lengths = [len(prompts[i]) for i in by_length]
-    ids = list(prompts[0][:prefix])
-    positions = list(range(prefix))
-    for i in by_length:
-        ids += prompts[i][prefix:]
-        positions += range(prefix, len(prompts[i]))
-    groups = tuple((lengths.count(n), n - prefix) for n in sorted(set(lengths)))
+    own = [prompts[i][prefix:] for i in by_length]
+    ids, positions, ends = list(prompts[0][:prefix]), list(range(prefix)), []
+    groups = []
+    for start, stop in group_runs([len(tokens) for tokens in own], group_cost):
+        members, length = own[start:stop], len(own[stop - 1])
+        for tokens in members:
+            ends.append(len(ids) + len(tokens) - 1)
+            ids += tokens + (0,) * (length - len(tokens))
+            positions += range(prefix, prefix + length)
+        groups.append(_group([len(tokens) for tokens in members], prefix, device))
     learnt = [place for place, i in enumerate(ids) if i < 0]
     return Packing(
         ids=torch.tensor([max(i, 0) for i in ids], device=device),
@@ -94,9 +119,33 @@ def pack(prompts: Sequence[Prompt], device: torch.device) -> Packing:
         learnt=torch.tensor(learnt, dtype=torch.long, device=device),
         rows=torch.tensor([-1 - ids[place] for place in learnt], dtype=torch.long, device=device),
         prefix=prefix,
-        groups=groups,
+        groups=tuple(groups),
+        ends=torch.tensor(ends, device=device),
         order=torch.tensor(by_length, device=device).argsort(),
     )
+
+
+def _group(lengths: list[int], prefix: int, device: torch.device) -> Group:
+    length = lengths[-1]
+    causal = torch.ones(length, prefix + length, dtype=torch.bool, device=device).tril(prefix)
+    last = torch.tensor(lengths, device=device) - 1
+    at_end = causal[last][:, None, None] if lengths[0] < length else None
+    return Group(len(lengths), length, causal, at_end)
+
+
+def group_runs(lengths: Sequence[int], group_cost: float) -> list[tuple[int, int]]:
+    """Cut ascending `lengths` into runs start:stop, each to be padded to its longest.
+
+    Minimises padded tokens + group_cost · runs over all cuts between different lengths.
+    """
+    stops = [i for i in range(1, len(lengths)) if lengths[i - 1] < lengths[i]] + [len(lengths)]
+    best: dict[int, tuple[float, list[tuple[int, int]]]] = {0: (0.0, [])}
+    for stop in stops:
+        best[stop] = min(
+            (cost + group_cost + (stop - start) * lengths[stop - 1], [*runs, (start, stop)])
+            for start, (cost, runs) in best.items()
+        )
+    return best[len(lengths)][1]
 
 
 def common_prefix(prompts: Sequence[Prompt]) -> int:
@@ -128,7 +177,7 @@ def encode_packed(tower: TextTower, packing: Packing, context: Tensor | None = N
         x = tower.projection(x)
     elif tower.projection is not None:
         x = x @ tower.projection
-    result: Tensor = x[packing.order]
+    result: Tensor = x.index_select(0, packing.order)
     return result
 
 
@@ -136,13 +185,12 @@ def _block(block: Any, x: Tensor, packing: Packing) -> Tensor:
     """One residual attention block on all T tokens, (T, w) → (T, w)."""
     attn: SplitAttention = block.attn
     h = block.ln_1(x)
-    parts = [torch.split(part, packing.sizes) for part in (attn.q(h), attn.k(h), attn.v(h))]
-    prefix, *own = zip(*parts, strict=True)
-    q, k, v = (attn.heads(part) for part in prefix)
+    parts = [packing.split(part) for part in (attn.q(h), attn.k(h), attn.v(h))]
+    prefix, *own = ([attn.heads(x) for x in qkv] for qkv in zip(*parts, strict=True))
+    q, k, v = prefix
     mixed = [_merge(F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True))]
-    for (_, length), group in zip(packing.groups, own, strict=True):
-        q_own, k_own, v_own = (attn.heads(_rows(part, length)) for part in group)
-        mixed.append(_attend(q_own, k_own, v_own, k, v))
+    for group, (q_own, k_own, v_own) in zip(packing.groups, own, strict=True):
+        mixed.append(_attend(q_own, (k, k_own), (v, v_own), group.causal))
     x = x + block.ls_1(attn.out(torch.cat(mixed)))
     result: Tensor = x + block.ls_2(block.mlp(block.ln_2(x)))
     return result
@@ -152,49 +200,33 @@ def _last_block(block: Any, x: Tensor, packing: Packing) -> Tensor:
     """The last block on the end-of-text tokens alone, (T, w) → (n, w)."""
     attn: SplitAttention = block.attn
     h = block.ln_1(x)
-    ends = _end_tokens(x, packing)
-    queries = torch.split(attn.q(_end_tokens(h, packing)), [count for count, _ in packing.groups])
-    k_prefix, *k_groups = torch.split(attn.k(h), packing.sizes)
-    v_prefix, *v_groups = torch.split(attn.v(h), packing.sizes)
-    k, v = attn.heads(k_prefix), attn.heads(v_prefix)
-    mixed = []
-    for (_, length), q_own, k_own, v_own in zip(
-        packing.groups, queries, k_groups, v_groups, strict=True
-    ):
-        q_end = attn.heads(q_own.unsqueeze(1))
-        k_all, v_all = (attn.heads(_rows(part, length)) for part in (k_own, v_own))
-        mixed.append(_attend(q_end, k_all, v_all, k, v))
-    x = ends + block.ls_1(attn.out(torch.cat(mixed)))
+    queries = attn.q(h.index_select(0, packing.ends))[:, None]
+    queries = torch.split(queries, [group.count for group in packing.groups])
+    k, *k_own = (attn.heads(part) for part in packing.split(attn.k(h)))
+    v, *v_own = (attn.heads(part) for part in packing.split(attn.v(h)))
+    mixed = [
+        _attend(attn.heads(q_end), (k, k_group), (v, v_group), group.at_end)
+        for group, q_end, k_group, v_group in zip(
+            packing.groups, queries, k_own, v_own, strict=True
+        )
+    ]
+    x = x.index_select(0, packing.ends) + block.ls_1(attn.out(torch.cat(mixed)))
     result: Tensor = x + block.ls_2(block.mlp(block.ln_2(x)))
     return result
 
 
-def _end_tokens(x: Tensor, packing: Packing) -> Tensor:
-    """(T, w) → (n, w): the last token of each prompt."""
-    _, *own = torch.split(x, packing.sizes)
-    groups = zip(own, packing.groups, strict=True)
-    return torch.cat([_rows(part, length)[:, -1] for part, (_, length) in groups])
+def _attend(
+    q: Tensor, keys: tuple[Tensor, Tensor], values: tuple[Tensor, Tensor], mask: Tensor | None
+) -> Tensor:
+    """Queries of one group's prompts over the prefix and the prompts' own tokens.
 
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, k_prefix: Tensor, v_prefix: Tensor) -> Tensor:
-    """The last queries of prompts of one length over prefix and own tokens.
-
-    (n, heads, Q, e) queries, (n, heads, L, e) own keys and values, (heads, P, e) the prefix's
-    → (n·Q, w). Query i of Q stands at own position L − Q + i.
+    (n, heads, Q, e) queries; keys and values as (heads, P, e) of the prefix and (n, heads, L, e);
+    the mask says which keys are seen → (n·Q, w).
     """
-    n, _, queries, _ = q.shape
-    k = torch.cat([k_prefix.expand(n, -1, -1, -1), k], dim=2)
-    v = torch.cat([v_prefix.expand(n, -1, -1, -1), v], dim=2)
-    mask = None
-    if queries > 1:
-        mask = torch.ones(queries, k.shape[2], dtype=torch.bool, device=q.device)
-        mask = mask.tril(k.shape[2] - queries)
+    k, v = (
+        torch.cat([shared.expand(len(q), -1, -1, -1), own], dim=2) for shared, own in (keys, values)
+    )
     return _merge(F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
-
-
-def _rows(x: Tensor, length: int) -> Tensor:
-    """(n·L, w) → (n, L, w)."""
-    return x.view(-1, length, x.shape[-1])
 
 
 def _merge(x: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from small_clip import random_branches
 from torch import Tensor
 
 from harness.backbones import Backbone
-from harness.backbones.text import common_prefix
+from harness.backbones.backbone import GROUP_WORK
+from harness.backbones.text import common_prefix, group_runs
 
 OUTPUT, GRADIENT = 1e-5, 1e-4
 
@@ -75,6 +76,12 @@ def compare(backbone: Backbone, prompts: list[list[int]], inject: bool) -> tuple
     return float((fast - plain).detach().abs().max()), float((g_fast - g_plain).abs().max()) / scale
 
 
+@pytest.fixture(params=[0.0, 1e9, 1e5], ids=["no padding", "one group", "some padding"])
+def grouping(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GROUP_WORK, "cpu", request.param)
+
+
+@pytest.mark.usefixtures("grouping")
 @pytest.mark.parametrize("inject", [False, True], ids=["frozen", "adapted"])
 @pytest.mark.parametrize("case", CASES)
 def test_packed_equals_plain(backbone: Backbone, case: str, inject: bool) -> None:
@@ -94,7 +101,11 @@ def test_packed_equals_plain(backbone: Backbone, case: str, inject: bool) -> Non
 def test_packed_equals_plain_for_any_class_list(names: list[str], data: st.DataObject) -> None:
     backbone = _shared()
     where = data.draw(st.sampled_from(["end", "middle", "front"]))
-    output, gradient = compare(backbone, coop(backbone, names, where), inject=True)
+    work = data.draw(st.sampled_from([0.0, 3e3, 1e9]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(GROUP_WORK, "cpu", work)
+        backbone._pack.cache_clear()
+        output, gradient = compare(backbone, coop(backbone, names, where), inject=True)
     assert output <= OUTPUT
     assert gradient <= GRADIENT
 
@@ -146,3 +157,25 @@ def test_common_prefix_leaves_each_prompt_a_token_of_its_own() -> None:
     assert common_prefix([(7, 1, 9), (7, 1, 9)]) == 2
     assert common_prefix([(7, 9)]) == 1
     assert common_prefix([(7, 1, 9), (8, 1, 9)]) == 0
+
+
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=7).map(sorted),
+    st.sampled_from([0.0, 0.5, 1.5, 4.0, 100.0]),
+)
+def test_groups_are_cut_where_it_pays_most(lengths: list[int], cost: float) -> None:
+    """Against all 2^(n−1) ways to cut."""
+
+    def price(runs: list[tuple[int, int]]) -> float:
+        return sum(cost + (stop - start) * lengths[stop - 1] for start, stop in runs)
+
+    def ways(start: int) -> list[list[tuple[int, int]]]:
+        if start == len(lengths):
+            return [[]]
+        stops = range(start + 1, len(lengths) + 1)
+        return [[(start, stop), *rest] for stop in stops for rest in ways(stop)]
+
+    runs = group_runs(lengths, cost)
+    assert [start for start, _ in runs] == [0, *(stop for _, stop in runs[:-1])]
+    assert runs[-1][1] == len(lengths)
+    assert price(runs) == min(map(price, ways(0)))
