@@ -128,6 +128,32 @@ def draw(**options: Any) -> None:
     sys.exit(print_draw(**options))
 
 
+@cli.group()
+def data() -> None:
+    """The field's data sets on this machine: check what is there, fetch what may be fetched."""
+
+
+@data.command("check")
+@click.argument("root", type=click.Path(path_type=Path))
+@click.argument("names", nargs=-1)
+@click.option("--decode", is_flag=True, help="Decode every image and name the corrupt ones.")
+def data_check(**options: Any) -> None:
+    """Count images below ROOT against the known sizes; name what is missing."""
+    from harness.verbs.data import check_data
+
+    sys.exit(check_data(**options))
+
+
+@data.command("fetch")
+@click.argument("name")
+@click.option("--root", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
+def data_fetch(**options: Any) -> None:
+    """Download the images of NAME below the root folder; resumes, and checks the checksum."""
+    from harness.verbs.data import fetch_data
+
+    sys.exit(fetch_data(**options))
+
+
 def main() -> None:
     """Entry point: turns errors into one message and an exit status."""
     debug = "--debug" in sys.argv

@@ -25,10 +25,8 @@ def write_report(plan: Plan, store: Store, out: Path | None, console: Console) -
     for path, why in contents.corrupt.items():
         _say(console, f"{path}: {why}; counted as missing (harness run sets it aside and mends it)")
     folder = out or store.root / "reports" / plan.suite.suite.name
-    given = plan.suite.suite
-    report = build(
-        plan.cells, {**contents.failures, **contents.records}, folder, given.name, given.description
-    )
+    records = {**contents.failures, **contents.records}
+    report = build(plan.cells, records, folder, plan.suite.suite.name)
     console.print(leaderboard_text(report), markup=False, highlight=False)
     finished = len(contents.records)
     if finished < len(plan.cells):

@@ -1,0 +1,166 @@
+"""The command line as a user meets it: messages, exit statuses, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import SMALL
+
+PLUGINS = Path(__file__).with_name("plugins.py")
+
+
+def harness(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "harness.cli", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; import harness.cli;"
+        "heavy = {'torch', 'ray', 'pandas', 'matplotlib', 'open_clip', 'numpy', 'rich'};"
+        "sys.exit(bool(heavy & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    shown = harness("--help")
+    assert shown.returncode == 0
+    for verb in ("run", "plan", "status", "report", "list", "test", "draw", "data"):
+        assert f"\n  {verb} " in shown.stdout
+
+
+def test_run_report_status_and_plan(suite: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    before = harness("plan", suite, "--results", results, "--json")
+    assert {cell["state"] for cell in json.loads(before.stdout)} == {"new"}
+    assert not results.exists(), "planning writes nothing"
+    ran = harness("run", suite, "--results", results, "--executor", "serial")
+    assert ran.returncode == 0, ran.stderr
+    page = results / "reports" / "small" / "index.html"
+    assert str(page) in ran.stdout and page.is_file()
+    assert "linear_probe" in ran.stdout
+    tables = {path.name: path.read_bytes() for path in page.parent.glob("*.csv")}
+    assert {"cells.csv", "leaderboard.csv", "per_dataset.csv", "forgetting.csv"} <= set(tables)
+    again = harness("report", suite, "--results", results, "--out", tmp_path / "again")
+    assert again.returncode == 0
+    for name, content in tables.items():
+        assert (tmp_path / "again" / name).read_bytes() == content, "same store, same bytes"
+    assert "6 done" in harness("status", suite, "--results", results).stdout
+    after = harness("plan", suite, "--results", results, "--json")
+    assert {cell["state"] for cell in json.loads(after.stdout)} == {"done"}
+
+
+def test_failed_cells_leave_status_1_and_are_told(suite: Path, tmp_path: Path) -> None:
+    suite.write_text(SMALL + f"  - '{PLUGINS}:Fails'\n")
+    words = (suite, "--results", tmp_path / "r")
+    ran = harness(
+        "run", *words, "--executor", "serial", "--only", "label=fails", "--only", "shots=1"
+    )
+    assert ran.returncode == 1
+    assert "fails on digits shots=1 seed=1: method: RuntimeError: it broke" in ran.stdout
+    assert "Traceback" not in ran.stdout + ran.stderr
+    shown = harness("status", *words)
+    assert shown.returncode == 1
+    assert "it broke" in shown.stdout and "failures" in shown.stdout
+
+
+def test_a_corrupt_record_is_named_by_report_and_mended_by_run(suite: Path, tmp_path: Path) -> None:
+    words = (suite, "--results", tmp_path / "r", "--only", "method=zero_shot")
+    assert harness("run", *words, "--executor", "serial").returncode == 0
+    path = sorted((tmp_path / "r" / "cells").iterdir())[0]
+    path.write_text("{")
+    reported = harness("report", *words)
+    assert reported.returncode == 1
+    assert str(path) in reported.stdout
+    assert path.read_text() == "{", "reporting changes nothing"
+    assert harness("run", *words, "--executor", "serial").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "nowhere.yaml"), "nowhere.yaml: No such file"),
+        (("plan", "nowhere.yaml"), "nowhere.yaml: No such file"),
+        (("draw", "nowhere.json", "--shots", "1", "--seed", "1"), "nowhere.json"),
+        (("draw", "nowhere.json", "--shots", "0", "--seed", "1"), "--shots"),
+        (("test", "nowhere.py:Thing"), "nowhere.py"),
+        (("test", "zero_shoot"), 'did you mean "zero_shot"?'),
+        (("list", "things"), "things"),
+        (("data", "check", "nowhere"), "nowhere"),
+        (("rnu",), "rnu"),
+    ],
+)
+def test_bad_usage_is_status_2_and_one_message(words: tuple[str, ...], said: str) -> None:
+    done = harness(*words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_image_is_named_and_the_rest_of_the_grid_runs(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for split, count in (("train", 3), ("val", 4), ("test", 3)):
+        for name in ("cat", "dog"):
+            folder = tmp_path / "pets" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (40, 36), (number * 60, 0, 0)).save(folder / f"{number}.png")
+    truncated = tmp_path / "pets" / "test" / "dog" / "1.png"
+    truncated.write_bytes(truncated.read_bytes()[:50])
+    path = tmp_path / "pets.yaml"
+    text = SMALL.replace("[digits, georgian]", "[{name: pets, kind: folder, root: pets}, digits]")
+    path.write_text(text.replace("retention: [digits]\n", ""))
+    ran = harness("run", path, "--results", tmp_path / "r", "--executor", "serial")
+    assert ran.returncode == 1
+    assert str(truncated) in ran.stdout
+    assert "3 failed" in ran.stdout
+
+
+def test_ctrl_c_ends_with_130_and_keeps_what_is_done(suite: Path, tmp_path: Path) -> None:
+    suite.write_text(SMALL.replace("seeds: [1]", f"seeds: {list(range(60))}"))
+    command = [sys.executable, "-m", "harness.cli", "run", suite, "--results", tmp_path / "r"]
+    process = subprocess.Popen(
+        [*map(str, command), "--executor", "serial"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    cells = tmp_path / "r" / "cells"
+    deadline = time.monotonic() + 120
+    while not (cells.is_dir() and len(os.listdir(cells)) >= 3):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert b"run the same command to go on" in errors and b"Traceback" not in errors
+    assert not list(cells.glob(".*")), "no part of a file is left"
+
+
+def test_draw_prints_the_coop_draw(tmp_path: Path) -> None:
+    items = [[f"c{label}/{n}.jpg", label, f"class {label}"] for label in (0, 1) for n in range(5)]
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": items, "val": items, "test": []}))
+    done = harness("draw", split, "--shots", "2", "--seed", "1")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["split"] for row in rows] == ["train"] * 4 + ["val"] * 4
+    assert set(rows[0]) == {"split", "impath", "label", "classname"}
+    assert [row["label"] for row in rows[:4]] == [0, 0, 1, 1]
+
+
+def test_list(tmp_path: Path) -> None:
+    assert "comp_lora" in harness("list", "methods").stdout
+    assert "re-derivation" in harness("list", "methods").stdout
+    assert "digits" in harness("list", "datasets").stdout
+    assert "glyphs" in harness("list", "backbones").stdout
+    assert "fewshot.yaml" in harness("list", "suites").stdout
