@@ -37,7 +37,7 @@ class Config:
     views: int = 0
     """0: fresh augmentation at every step. V > 0: one of V cached augmented views."""
 
-    quick: ClassVar[Mapping[str, Any]] = {"ratio": 0.8, "steps": 100, "lr": 0.1, "views": 2}
+    quick: ClassVar[Mapping[str, Any]] = {"ratio": 0.8, "steps": 300, "lr": 0.1, "views": 2}
     identity: ClassVar[Mapping[str, Any]] = {"ratio": 0.0, "steps": 0}
 
     def __post_init__(self) -> None:

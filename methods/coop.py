@@ -37,7 +37,13 @@ class Config:
     views: int = 0
     """0: fresh augmentation at every step. V > 0: one of V cached augmented views."""
 
-    quick: ClassVar[Mapping[str, Any]] = {"context_tokens": 4, "steps": 60, "lr": 0.1, "views": 2}
+    quick: ClassVar[Mapping[str, Any]] = {
+        "context_tokens": 4,
+        "class_specific": True,
+        "steps": 100,
+        "lr": 0.01,
+        "views": 2,
+    }
     identity: ClassVar[Mapping[str, Any]] = {"init": "a photo of a", "steps": 0}
 
     def __post_init__(self) -> None:

@@ -45,7 +45,7 @@ class LowRankConfig:
     views: int = 0
     """Only with encoders = "text": V > 0 trains on V cached augmented views of the images."""
 
-    quick: ClassVar[Mapping[str, Any]] = {"steps": 40, "lr": 1e-2}
+    quick: ClassVar[Mapping[str, Any]] = {"steps": 40, "lr": 3e-2}
     identity: ClassVar[Mapping[str, Any]] = {"steps": 0}
 
     def __post_init__(self) -> None:

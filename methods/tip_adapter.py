@@ -31,6 +31,7 @@ class Config:
     views: int = 10
     """Augmented passes that a key is the mean of."""
 
+    quick: ClassVar[Mapping[str, Any]] = {"alpha": 50.0, "beta": 10.0, "views": 2}
     identity: ClassVar[Mapping[str, Any]] = {"alpha": 0.0}
 
     def __post_init__(self) -> None:
@@ -53,7 +54,7 @@ class ConfigF(Config):
     train_views: int = 0
     """0: fresh augmentation at every step. V > 0: one of V cached augmented views."""
 
-    quick: ClassVar[Mapping[str, Any]] = {"steps": 30, "train_views": 2, "views": 2}
+    quick: ClassVar[Mapping[str, Any]] = {**Config.quick, "steps": 30, "train_views": 2}
     identity: ClassVar[Mapping[str, Any]] = {"alpha": 0.0, "steps": 0}
 
     def __post_init__(self) -> None:

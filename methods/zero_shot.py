@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from methods.heads import TextClassifier
 @dataclass(frozen=True)
 class Config:
     """Zero-shot CLIP has no options: the templates belong to the task."""
+
+    identity: ClassVar[Mapping[str, Any]] = {}
 
 
 class ZeroShotClassifier(TextClassifier):
