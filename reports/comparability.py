@@ -13,9 +13,10 @@ from reports.frame import MISSING
 def warnings_of(frame: pd.DataFrame, records: Mapping[str, Record]) -> list[str]:
     """Sentences on rows of one table that differ in draws, templates, protocol, model or code."""
     found = [*_draws(frame), *_templates(frame), *_protocols(frame), *_duplicates(frame)]
-    used = [records[cell] for cell in frame.loc[frame["status"] == "ok", "cell_id"]]
+    done = frame[frame["status"] == "ok"]
+    used = [records[cell] for cell in done["cell_id"]]
     found += _identity(frame, used)
-    found += _sources(used)
+    found += _sources(list(map(str, done["row"])), used)
     return found
 
 
@@ -97,13 +98,12 @@ def _identity(frame: pd.DataFrame, used: list[Record]) -> list[str]:
     return found
 
 
-def _sources(used: list[Record]) -> list[str]:
-    per_label: dict[tuple[str, str], set[str]] = {}
-    for record in used:
+def _sources(rows: list[str], used: list[Record]) -> list[str]:
+    per_row: dict[str, set[str]] = {}
+    for row, record in zip(rows, used, strict=True):
         method = record.cell.get("method") or {}
-        key = (record.label, str(method.get("name", "")))
-        per_label.setdefault(key, set()).add(str(method.get("source", "")))
-    mixed = sorted(label for (label, _), sources in per_label.items() if len(sources) > 1)
+        per_row.setdefault(row, set()).add(str(method.get("source", "")))
+    mixed = sorted(row for row, sources in per_row.items() if len(sources) > 1)
     if not mixed:
         return []
     return [f"Cells of one method come from different versions of its source: {', '.join(mixed)}."]

@@ -1,94 +1,72 @@
-"""The report put together (pure) and written to a folder (atomic): same records, same bytes."""
+"""The report assembled (pure) and written to a folder (atomic): same records, same bytes."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.record import Record
-from reports import figures, plots, provenance
-from reports.comparability import completeness, warnings_of
-from reports.findings import findings
-from reports.frame import PlannedCell, broadcast, cell_frame, csv_columns, retention_frame
+from reports import figures, plots
+from reports.content import Content, gather, table_files
+from reports.frame import PlannedCell
 from reports.html import Page, Plot, Section, render
-from reports.leaderboard import Standing, leaderboard, standing
 from reports.style import looks
-from reports.table import Table, to_csv, to_markdown, to_text
-from reports.tables import (
-    cost_table,
-    dataset_tables,
-    forgetting_tables,
-    paired_table,
-    reference_row,
-)
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Content):
     """A whole report in memory. `files` maps file names to what is (to be) written."""
 
     title: str
-    cells: pd.DataFrame
-    """One row per planned cell, as in `cells.csv`."""
-    leaderboard: Table
-    findings: tuple[str, ...]
-    warnings: tuple[str, ...]
-    counts: Mapping[str, int]
-    """Cells planned, ok, failed, skipped and missing."""
     files: Mapping[str, bytes]
 
 
 def build(
-    cells: Sequence[PlannedCell], records: Mapping[str, Record], out: Path, title: str
+    cells: Sequence[PlannedCell],
+    records: Mapping[str, Record],
+    out: Path,
+    title: str,
+    description: str = "",
 ) -> Report:
     """Assemble the report of `cells` and write all its files into the folder `out`."""
-    report = assemble(cells, records, title)
+    report = assemble(cells, records, title, description)
     write(report, out)
     return report
 
 
-def assemble(cells: Sequence[PlannedCell], records: Mapping[str, Record], title: str) -> Report:
-    """The report of `cells`; nothing is written. Records of other cells are ignored."""
-    frame = cell_frame(cells, records)
-    grid = broadcast(frame, frame)
-    retention = retention_frame(frame, records)
-    at = standing(grid, frame, retention)
-    used = [records[cell] for cell in frame["cell_id"] if cell in records]
-    board = leaderboard(at)
-    tables = {
-        "per_dataset": dataset_tables(grid, at),
-        "forgetting": forgetting_tables(grid, retention, at),
-        "paired": [paired_table(grid, at, row)] if (row := reference_row(at)) else [],
-        "cost": [cost_table(frame, at)],
-    }
-    drawn = _plots(frame, grid, at) if at.top1["mean"].notna().any() else []
-    said = tuple(findings(frame, grid, at))
-    warned = (*warnings_of(frame, records), *provenance.code_caveats(used))
+def assemble(
+    cells: Sequence[PlannedCell],
+    records: Mapping[str, Record],
+    title: str,
+    description: str = "",
+) -> Report:
+    """The report of `cells`; nothing is written. Records of other cells are ignored.
+
+    `title` and `description` (the suite's, plain text) head the page.
+    """
+    content = gather(cells, records)
+    drawn, overview = _draw(content, title)
     page = Page(
         title=title,
-        summary=_summary(frame, at),
-        findings=said,
-        warnings=warned,
-        sections=_sections(frame, records, used, board, tables, drawn),
+        description=description,
+        summary=_summary(content),
+        findings=content.findings,
+        warnings=content.warnings,
+        sections=_sections(content, {plot.name: [plot] for plot in drawn}),
         caveats=_CAVEATS,
     )
-    files = {"cells.csv": to_csv(frame[csv_columns(frame)]).encode()}
-    for name, parts in {"leaderboard": [board], **tables}.items():
-        kept = [part.data for part in parts if len(part.data.columns)]
-        data = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
-        files[f"{name}.csv"] = to_csv(data).encode()
-        files[f"{name}.md"] = "\n".join(map(to_markdown, parts)).encode()
+    files = {name: text.encode() for name, text in table_files(content).items()}
     files |= {f"{plot.name}.svg": plot.svg.encode() for plot in drawn}
-    if drawn:
-        files["overview.png"] = figures.png(lambda: _overview(grid, at, title))
+    files |= overview
     files["index.html"] = render(page).encode()
-    return Report(title, frame, board, said, warned, completeness(frame), files)
+    same = {field.name: getattr(content, field.name) for field in fields(Content)}
+    return Report(**same, title=title, files=files)
 
 
 def write(report: Report, out: Path) -> None:
@@ -106,14 +84,6 @@ def write(report: Report, out: Path) -> None:
             raise
 
 
-def leaderboard_text(report: Report) -> str:
-    """Leaderboard, findings and warnings as plain text for a terminal (print with markup off)."""
-    parts = [to_text(report.leaderboard)]
-    parts += [f"• {sentence}" for sentence in report.findings]
-    parts += [f"! {sentence}" for sentence in report.warnings]
-    return "\n".join(parts) + "\n"
-
-
 _CAVEATS = (
     "Intervals cover the choice of few-shot images and the training seed, not the choice of data "
     "sets, of the backbone or of the hyper-parameters.",
@@ -126,36 +96,44 @@ _CAVEATS = (
 )
 
 
-def _plots(frame: pd.DataFrame, grid: pd.DataFrame, at: Standing) -> list[Plot]:
-    look = looks(list(at.info.index))
+def _draw(content: Content, title: str) -> tuple[list[Plot], dict[str, bytes]]:
+    """The plots, and the overview picture by its file name; nothing where there is no number."""
+    at, grid = content.standing, content.grid
+    if not at.top1["mean"].notna().any():
+        return [], {}
+    info = at.info
+    look = looks(list(info.index), list(info.index[info["constant"]]))
     curves, frozen = plots.learning_curves(grid, at), plots.frozen_accuracy(grid)
-    points, costs = plots.tradeoff(at), plots.cost(frame, at)
-    found = []
+    points, costs = plots.tradeoff(at), plots.cost(content.cells, at)
+    drawn: list[Plot] = []
+
+    def add(name: str, title: str, caption: str, draw: Callable[[], Figure]) -> None:
+        drawn.append(Plot(name, title, caption, figures.svg(name, draw)))
+
     if len(curves):
-        drawn = figures.svg("accuracy", lambda: figures.accuracy_figure(curves, frozen, look))
         caption = "Mean over draws; bars are 95 % t intervals. Dashed: the frozen model."
-        found.append(Plot("accuracy", "Accuracy against shots", caption, drawn))
+        draw = partial(figures.accuracy_figure, curves, frozen, look)
+        add("accuracy", "Accuracy against shots", caption, draw)
     if len(points):
-        drawn = figures.svg("forgetting", lambda: figures.tradeoff_figure(points, look))
-        caption = "Up is more accurate, right keeps more of the zero-shot accuracy on other data "
-        caption += "sets (0: nothing forgotten). Larger markers: more shots. Bars are 95 % t "
-        caption += "intervals. Methods that are not transferable have no point."
-        found.append(Plot("forgetting", "Accuracy against forgetting", caption, drawn))
+        draw = partial(figures.tradeoff_figure, points, look)
+        add("forgetting", "Accuracy against forgetting", _TRADEOFF, draw)
     if len(costs):
-        drawn = figures.svg("cost", lambda: figures.cost_figure(costs, look))
         caption = f"Mean top-1 at {at.shots[-1]} shots. Horizontal axes are logarithmic, from 0."
-        found.append(Plot("cost", "Accuracy against cost", caption, drawn))
-    return found
+        draw = partial(figures.cost_figure, costs, look)
+        add("cost", "Accuracy against cost", caption, draw)
+    draw = partial(figures.overview_figure, curves, frozen, points, look, title)
+    return drawn, {"overview.png": figures.png(draw)}
 
 
-def _overview(grid: pd.DataFrame, at: Standing, title: str) -> Figure:
-    look = looks(list(at.info.index))
-    curves, frozen = plots.learning_curves(grid, at), plots.frozen_accuracy(grid)
-    return figures.overview_figure(curves, frozen, plots.tradeoff(at), look, title)
+_TRADEOFF = (
+    "Up is more accurate, right keeps more of the zero-shot accuracy on other data sets (0: "
+    "nothing forgotten). Larger markers: more shots. Bars are 95 % t intervals. Methods that are "
+    "not transferable have no point."
+)
 
 
-def _summary(frame: pd.DataFrame, at: Standing) -> str:
-    counts = completeness(frame)
+def _summary(content: Content) -> str:
+    frame, at, counts = content.cells, content.standing, content.counts
     shots = ", ".join(str(k) for k in at.shots if k) or "no"
     parts = [
         f"{len(at.info)} methods",
@@ -169,31 +147,19 @@ def _summary(frame: pd.DataFrame, at: Standing) -> str:
     return " · ".join(parts)
 
 
-def _sections(
-    frame: pd.DataFrame,
-    records: Mapping[str, Record],
-    used: Sequence[Record],
-    board: Table,
-    tables: Mapping[str, Sequence[Table]],
-    drawn: Sequence[Plot],
-) -> list[Section]:
-    by_name = {plot.name: [plot] for plot in drawn}
-    undone = provenance.undone_table(frame)
+def _sections(content: Content, drawn: Mapping[str, Sequence[Plot]]) -> list[Section]:
+    def section(name: str, title: str, side_by_side: bool = False) -> Section:
+        tables = content.tables["per_dataset" if name == "accuracy" else name]
+        return Section(name, title, "", drawn.get(name, ()), tables, side_by_side=side_by_side)
+
     sections = [
-        Section("leaderboard", "Leaderboard", "", (), [board]),
-        Section("accuracy", "Accuracy", "", by_name.get("accuracy", ()), tables["per_dataset"]),
-        Section(
-            "forgetting", "Forgetting", "", by_name.get("forgetting", ()), tables["forgetting"]
-        ),
-        Section("paired", "Paired differences", "", (), tables["paired"]),
-        Section("cost", "Cost", "", by_name.get("cost", ()), tables["cost"]),
+        Section("leaderboard", "Leaderboard", "", (), [content.leaderboard]),
+        section("accuracy", "Accuracy", side_by_side=True),
+        section("forgetting", "Forgetting"),
+        section("paired", "Paired differences"),
+        section("cost", "Cost"),
     ]
-    if undone.lines:
-        sections.append(Section("undone", "Cells without a number", "", (), [undone]))
-    origin = [
-        provenance.method_table(frame, records),
-        provenance.provenance_table(used),
-        provenance.draw_table(frame, records),
-    ]
-    sections.append(Section("provenance", "Provenance", "", (), origin, folded=True))
+    if content.undone.lines:
+        sections.append(Section("undone", content.undone.caption, "", (), [content.undone]))
+    sections.append(Section("provenance", "Provenance", "", (), content.origin, folded=True))
     return sections

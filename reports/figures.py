@@ -109,7 +109,8 @@ def overview_figure(
     tradeoff_axes(right, points, look)
     right.set_title("Accuracy against forgetting")
     figure.suptitle(_text(title), weight="bold", x=0.01, ha="left")
-    legend(figure, look, _rows(curves), zero_shot=True)
+    rows = [*_rows(curves), *(row for row in _rows(points) if row not in _rows(curves))]
+    legend(figure, look, rows, zero_shot=True, place="outside lower left")
     return figure
 
 
@@ -134,7 +135,8 @@ def curve_axes(
         ax.errorbar(
             x, line["top1"], yerr=_bars(line["top1_half"]), color=style.colour, elinewidth=1
         )
-        ax.plot(x, line["top1"], style.marker, color=style.colour, **_EDGE)
+        size = 5.5 * style.scale
+        ax.plot(x, line["top1"], style.marker, color=style.colour, markersize=size, **_EDGE)
     ax.set_xticks(range(len(shots)), [str(k) for k in shots])
     ax.set_xlim(-0.4, len(shots) - 0.6 + 1e-9 if shots else 0.4)
     ax.grid(axis="x", visible=False)
@@ -161,22 +163,27 @@ def tradeoff_axes(ax: Axes, points: pd.DataFrame, look: Mapping[str, Look]) -> N
 
 
 def legend(
-    figure: Figure, look: Mapping[str, Look], rows: list[str], zero_shot: bool = False
+    figure: Figure,
+    look: Mapping[str, Look],
+    rows: list[str],
+    zero_shot: bool = False,
+    place: Any = "outside upper left",
 ) -> None:
-    """One legend for the whole figure, above it."""
+    """One legend for the whole figure, outside its axes."""
     handles = []
     for row in (row for row in look if row in rows):
         style: dict[str, Any] = {"color": look[row].colour, "marker": look[row].marker}
+        style["markersize"] = 6.5 * look[row].scale
         handles.append(Line2D([], [], label=_text(row), linestyle="", **style, **_EDGE))
     if zero_shot:
         dashes: Any = (0, (4, 3))
         handles.append(Line2D([], [], color=FAINT, linestyle=dashes, label="frozen zero-shot"))
     if handles:
-        columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.75)))
-        figure.legend(handles=handles, loc="outside upper left", ncols=columns)
+        columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.45)))
+        figure.legend(handles=handles, loc=place, ncols=columns)
 
 
-_EDGE: dict[str, Any] = {"markeredgecolor": "#ffffff", "markeredgewidth": 0.6}
+_EDGE: dict[str, Any] = {"markeredgecolor": "#ffffff", "markeredgewidth": 0.4}
 
 
 def _point(
@@ -184,6 +191,7 @@ def _point(
 ) -> None:
     bars: dict[str, Any] = {"xerr": _bars([dx]) if dx is not None else None, "yerr": _bars([dy])}
     ax.errorbar([x], [y], **bars, color=look.colour, elinewidth=1, alpha=0.45, linestyle="")
+    size *= look.scale
     ax.plot([x], [y], look.marker, color=look.colour, markersize=size, zorder=3, **_EDGE)
 
 

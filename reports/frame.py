@@ -117,7 +117,7 @@ def broadcast(frame: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
 
 def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "method": cell.method,
+        "method": cell.method.replace("\\", "/").rsplit("/", 1)[-1],
         "label": cell.label,
         "dataset": cell.dataset,
         "shots": int(cell.shots),

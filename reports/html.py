@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -34,11 +35,13 @@ class Section:
     plots: Sequence[Plot] = ()
     tables: Sequence[Table] = ()
     folded: bool = False
+    side_by_side: bool = False
 
 
 @dataclass(frozen=True)
 class Page:
     title: str
+    description: str
     summary: str
     findings: Sequence[str]
     warnings: Sequence[str]
@@ -55,7 +58,10 @@ def inline(plot: Plot) -> Markup:
     """The plot's SVG as an element of the page: named for screen readers, in the page's colour."""
     body = plot.svg[plot.svg.index("<svg") :].replace(INK, "currentColor")
     label = Markup.escape(f"{plot.title}. {plot.caption}")
-    body = body.replace("<svg ", f'<svg role="img" aria-label="{label}" class="plot" ', 1)
+    width = re.search(r'viewBox="0 0 ([\d.]+)', body)
+    limit = f"max-width: {float(width[1]) / 12:.1f}rem" if width else ""
+    start = f'<svg role="img" aria-label="{label}" class="plot" style="{limit}" '
+    body = body.replace("<svg ", start, 1)
     return Markup(body)  # matplotlib escapes the text it draws; the label is escaped above
 
 

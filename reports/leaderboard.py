@@ -78,9 +78,9 @@ def mean_entry(cell: Mean | None, signed: bool = False, strong: bool = False) ->
         return Entry(NONE)
     text = interval(cell.mean, cell.half, signed)
     if text == NONE:
-        return Entry(NONE, f"0/{cell.planned} cells")
+        return Entry(NONE, f"0/{cell.planned}")
     if cell.cells < cell.planned:
-        return Entry(f"{text}*", f"n = {cell.draws}, {cell.cells}/{cell.planned} cells", strong)
+        return Entry(f"{text}*", f"n = {cell.draws}, {cell.cells}/{cell.planned}", strong)
     return Entry(text, "no draw" if cell.constant else f"n = {cell.draws}", strong)
 
 
@@ -163,7 +163,7 @@ def _notes(at: Standing) -> tuple[str, ...]:
         "on the retention sets, in points; n/a: not transferable to other class names."
     )
     if (at.top1["cells"] < at.top1["planned"]).any():
-        notes.append("*: incomplete, some cells are missing; the count is beside it.")
+        notes.append("*: incomplete; beside it, how many of the planned cells have a number.")
     if at.info["oracle"].any():
         notes.append("oracle: hyper-parameters chosen on the test set; listed apart, never ranked.")
     return tuple(notes)

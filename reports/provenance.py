@@ -29,6 +29,7 @@ def provenance_table(records: Sequence[Record]) -> Table:
     ):
         several = len(counts) > 1
         shown = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
+        shown = [(value or "unknown", n) for value, n in shown]
         texts = [f"{value} ({n:,} cells)" if several else value for value, n in shown]
         more = [f"and {len(counts) - _SHOWN:,} more"] if len(counts) > _SHOWN else []
         lines.append(Line(key, (Entry("; ".join([*texts, *more])),)))
@@ -91,10 +92,8 @@ def code_caveats(records: Sequence[Record]) -> list[str]:
     dirty = 0
     for record in records:
         flat = dict(_flat(record.provenance))
-        commits |= {value for key, value in flat.items() if key.split(".")[-1] == "commit"}
-        dirty += any(
-            key.split(".")[-1] == "dirty" and value == "true" for key, value in flat.items()
-        )
+        commits |= {value for key, value in flat.items() if _last(key) == "commit" and value}
+        dirty += any(_last(key) == "dirty" and value == "true" for key, value in flat.items())
     found = []
     if len(commits) > 1:
         found.append(f"The cells were run at {len(commits)} different commits.")
@@ -107,6 +106,10 @@ def _reason(kind: str, message: str) -> str:
     return ": ".join(filter(None, [kind, message])) or "no record"
 
 
+def _last(key: str) -> str:
+    return key.rsplit(".", 1)[-1]
+
+
 def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested mappings as dotted keys; other values as text."""
     flat: list[tuple[str, str]] = []
@@ -114,5 +117,6 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(item, Mapping):
             flat += _flat(item, f"{prefix}{key}.")
         else:
-            flat.append((f"{prefix}{key}", item if isinstance(item, str) else json.dumps(item)))
+            text = "" if item is None else item if isinstance(item, str) else json.dumps(item)
+            flat.append((f"{prefix}{key}", text))
     return flat

@@ -57,10 +57,20 @@ class Look:
     colour: str
     marker: str
 
+    @property
+    def scale(self) -> float:
+        """Size that makes the marker look as large as a circle."""
+        return {"s": 0.92, "P": 1.25, "X": 1.25, "D": 0.9}.get(self.marker, 1.1)
 
-def looks(rows: Sequence[str]) -> dict[str, Look]:
-    """Colour and marker per row; the pair is unique for up to 88 rows."""
-    return {
-        row: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
-        for i, row in enumerate(rows)
-    }
+
+def looks(rows: Sequence[str], constant: Sequence[str] = ()) -> dict[str, Look]:
+    """Colour and marker per row; the pair is unique for up to 88 rows.
+
+    The first of the `constant` rows (the frozen model) has the colour of its line in the plots.
+    """
+    frozen = [row for row in rows if row in constant][:1]
+    others = [row for row in rows if row not in frozen]
+    table = {row: Look(FAINT, "o") for row in frozen}
+    for i, row in enumerate(others):
+        table[row] = Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
+    return {row: table[row] for row in rows}

@@ -61,7 +61,11 @@ def test_grouped_agrees_with_one_by_one() -> None:
 def test_ranks_state_ties() -> None:
     base = np.array([50.0, 55.0, 60.0])
     draws = pd.DataFrame(
-        {"far": base - 10 + [0, 0.1, 0.2], "best": base, "tied": [*base, 1.0, -1.5, 0.2]}
+        {
+            "far": base - 10 + np.array([0, 0.1, 0.2]),
+            "best": base,
+            "tied": base + np.array([1.0, -1.5, 0.2]),
+        }
     )
     table = ranks(draws)
     assert table["best"].to_dict() == {"far": False, "best": True, "tied": True}

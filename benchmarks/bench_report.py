@@ -1,0 +1,26 @@
+"""How long a report of 10,000 records takes: `python -m pytest benchmarks/bench_report.py`.
+
+The promise is 10 seconds on two cores.
+"""
+
+import sys
+from pathlib import Path
+
+from pytest_benchmark.fixture import BenchmarkFixture
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reports"))
+
+from synthetic import grid, records
+
+from reports import assemble
+
+
+def test_report_of_ten_thousand_records(benchmark: BenchmarkFixture) -> None:
+    methods = [f"method_{i}" for i in range(12)]
+    datasets = [f"data_set_{i}" for i in range(11)]
+    cells = grid(methods, datasets, shots=[1, 2, 4, 8, 16], seeds=range(1, 17))
+    assert len(cells) > 10_000
+    found = records(cells)
+    report = benchmark.pedantic(assemble, (cells, found, "Ten thousand"), rounds=1)
+    assert report.counts["ok"] == len(cells)
+    assert benchmark.stats["max"] < 10

@@ -1,0 +1,96 @@
+"""`Content`: everything a report says, gathered from records before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.record import Record
+from reports.comparability import completeness, warnings_of
+from reports.findings import findings
+from reports.frame import PlannedCell, broadcast, cell_frame, csv_columns, retention_frame
+from reports.leaderboard import Standing, leaderboard, standing
+from reports.provenance import (
+    code_caveats,
+    draw_table,
+    method_table,
+    provenance_table,
+    undone_table,
+)
+from reports.table import Table, to_csv, to_markdown, to_text
+from reports.tables import (
+    cost_table,
+    dataset_tables,
+    forgetting_tables,
+    paired_table,
+    reference_row,
+)
+
+
+@dataclass(frozen=True)
+class Content:
+    """Tables, findings and warnings."""
+
+    cells: pd.DataFrame
+    """One row per planned cell, as in `cells.csv`, and its table `row`."""
+    grid: pd.DataFrame
+    """The same with support-free methods repeated at every draw."""
+    standing: Standing
+    leaderboard: Table
+    tables: Mapping[str, Sequence[Table]]
+    """per_dataset (one per data set), forgetting (one per shots), paired, cost."""
+    origin: Sequence[Table]
+    """Methods with their configurations, provenance, draws."""
+    undone: Table
+    findings: tuple[str, ...]
+    warnings: tuple[str, ...]
+    counts: Mapping[str, int]
+    """Cells planned, ok, failed, skipped and missing."""
+
+
+def gather(cells: Sequence[PlannedCell], records: Mapping[str, Record]) -> Content:
+    """What the records of `cells` say. Records of other cells are ignored."""
+    frame = cell_frame(cells, records)
+    grid = broadcast(frame, frame)
+    retention = retention_frame(frame, records)
+    at = standing(grid, frame, retention)
+    used = [records[cell] for cell in frame["cell_id"] if cell in records]
+    reference = reference_row(at)
+    return Content(
+        cells=frame,
+        grid=grid,
+        standing=at,
+        leaderboard=leaderboard(at),
+        tables={
+            "per_dataset": dataset_tables(grid, at),
+            "forgetting": forgetting_tables(grid, retention, at),
+            "paired": [paired_table(grid, at, reference)] if reference else [],
+            "cost": [cost_table(frame, at)],
+        },
+        origin=[method_table(frame, records), provenance_table(used), draw_table(frame, records)],
+        undone=undone_table(frame),
+        findings=tuple(findings(frame, grid, at)),
+        warnings=(*warnings_of(frame, records), *code_caveats(used)),
+        counts=completeness(frame),
+    )
+
+
+def table_files(content: Content) -> dict[str, str]:
+    """The CSV and Markdown files by name. Timings are in cells.csv, cost.csv and cost.md only."""
+    files = {"cells.csv": to_csv(content.cells[csv_columns(content.cells)])}
+    for name, parts in {"leaderboard": [content.leaderboard], **content.tables}.items():
+        kept = [part.data for part in parts if len(part.data.columns)]
+        data = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
+        files[f"{name}.csv"] = to_csv(data)
+        files[f"{name}.md"] = "\n".join(map(to_markdown, parts))
+    return files
+
+
+def leaderboard_text(content: Content) -> str:
+    """Leaderboard, findings and warnings as plain text for a terminal (print with markup off)."""
+    parts = [to_text(content.leaderboard)]
+    parts += [f"• {sentence}" for sentence in content.findings]
+    parts += [f"! {sentence}" for sentence in content.warnings]
+    return "\n".join(parts) + "\n"

@@ -1,0 +1,175 @@
+"""Tables on fake records: means, intervals, gaps in the grid, oracle rows, comparability."""
+
+import dataclasses
+import io
+import math
+
+import pandas as pd
+import pytest
+from synthetic import FakeCell, failed, grid, record, records
+
+from reports import assemble, gather, leaderboard_text
+from reports.content import table_files
+
+T2 = 4.302652729911275
+"""t(.975, 2)."""
+
+
+def csv(report, name: str) -> pd.DataFrame:
+    return pd.read_csv(
+        io.BytesIO(report.files[f"{name}.csv"]), keep_default_na=False, na_values=[""]
+    )
+
+
+def test_cells_csv_begins_with_the_promised_columns() -> None:
+    cells = grid(methods=["zero_shot", "lora"], datasets=["digits"])
+    table = csv(gather(cells, records(cells)), "cells")
+    assert list(table.columns[:6]) == ["method", "label", "dataset", "shots", "seed", "top1"]
+    assert len(table) == len(cells)
+    assert {"retention_names", "retention_names_change", "retention_mean_change"} <= {*table}
+    assert "retention_digits" not in table
+    assert "subspace_leakage_left" in table
+
+
+def test_average_over_data_sets_has_the_interval_of_per_draw_averages() -> None:
+    cells = grid(methods=["lora"], datasets=["a", "b"], shots=[4])
+    values = {("a", 1): 50.0, ("a", 2): 54.0, ("a", 3): 58.0}
+    values |= {("b", 1): 70.0, ("b", 2): 66.0, ("b", 3): 68.0}
+    results = {c.id: record(c, top1=values[c.dataset, c.seed]) for c in cells}
+    report = gather(cells, results)
+    row = csv(report, "leaderboard").iloc[0]
+    # per-draw averages 60, 60, 63: mean 61, s = √3, half = t · √3 / √3
+    assert row["top1_4"] == pytest.approx(61.0)
+    assert row["top1_4_half"] == pytest.approx(T2, abs=1e-6)
+    assert (row["draws_4"], row["cells_4"], row["planned_4"]) == (3, 6, 6)
+    each = csv(report, "per_dataset").set_index("dataset")
+    assert each.loc["a", "top1"] == pytest.approx(54.0)
+    assert each.loc["a", "top1_half"] == pytest.approx(T2 * 4 / math.sqrt(3), abs=1e-6)
+
+
+def test_incomplete_means_are_marked_and_use_whole_draws_only() -> None:
+    cells = grid(methods=["coop", "lora"], datasets=["a", "b"], shots=[4])
+    results = {c.id: record(c, top1=50.0 + 10 * c.seed) for c in cells}
+    gone = next(c for c in cells if (c.label, c.dataset, c.seed) == ("coop", "b", 3))
+    del results[gone.id]
+    report = gather(cells, results)
+    row = csv(report, "leaderboard").set_index("label").loc["coop"]
+    assert row["top1_4"] == pytest.approx(65.0)
+    assert (row["draws_4"], row["cells_4"], row["planned_4"]) == (2, 5, 6)
+    line = next(line for line in report.leaderboard.lines if line.name == "coop")
+    assert line.entries[0].text.endswith("*")
+    assert line.entries[0].sub == "n = 2, 5/6"
+    assert report.counts == {"planned": 12, "ok": 11, "failed": 0, "skipped": 0, "missing": 1}
+
+
+def test_one_draw_has_no_interval_and_no_rank() -> None:
+    cells = grid(seeds=[1], shots=[1])
+    report = gather(cells, records(cells))
+    table = csv(report, "leaderboard")
+    assert table["top1_1_half"].isna().all()
+    assert table["rank_low_1"].isna().all()
+    assert not any(entry.strong for line in report.leaderboard.lines for entry in line.entries)
+    assert "no order can be stated" in report.findings[0]
+
+
+def test_a_method_without_support_stands_in_every_column() -> None:
+    cells = grid(methods=["zero_shot", "lora"], datasets=["a", "b"], shots=[1, 16])
+    results = {c.id: record(c, top1=40.0 if c.label == "zero_shot" else None) for c in cells}
+    row = csv(gather(cells, results), "leaderboard").set_index("label").loc["zero_shot"]
+    assert row["top1_1"] == row["top1_16"] == 40.0
+    assert (row["draws_1"], row["cells_1"], row["planned_1"]) == (0, 2, 2)
+    assert pd.isna(row["top1_1_half"])
+
+
+def test_oracle_rows_are_never_ranked() -> None:
+    cells = grid(methods=["lora", "coop"], datasets=["a"], shots=[4])
+    best = [dataclasses.replace(c, label="cheat", protocol="oracle") for c in cells[:3]]
+    results = records(cells) | {c.id: record(c, top1=99.0 + c.seed / 10) for c in best}
+    report = gather([*cells, *best], results)
+    table = csv(report, "leaderboard").set_index("label")
+    assert pd.isna(table.loc["cheat", "rank_low_4"])
+    assert pd.isna(table.loc["cheat", "best_4"])
+    assert table["rank_low_4"].min() == 1
+    assert list(table.index)[-1] == "cheat"
+    assert report.leaderboard.lines[-1].apart
+    assert "oracle, not ranked" in report.leaderboard.lines[-1].note
+    assert not any("cheat has the highest" in sentence for sentence in report.findings)
+
+
+def test_forgetting_averages_and_marks_what_is_not_transferable() -> None:
+    cells = grid(methods=["tip_adapter", "lora"], datasets=["a", "digits"], shots=[4])
+    change = {1: -2.0, 2: -3.0, 3: -4.0}
+    results = {c.id: record(c, change=change[c.seed]) for c in cells}
+    report = gather(cells, results)
+    table = csv(report, "forgetting").set_index(["label", "retention_set"])
+    lora = table.loc[("lora", "names")]
+    assert lora["change"] == pytest.approx(-3.0)
+    assert lora["half"] == pytest.approx(T2 / math.sqrt(3), abs=1e-6)
+    # the set "digits" is not a retention set of the data set "digits": 3 cells, not 6
+    assert table.loc[("lora", "digits"), "planned"] == 3
+    assert table.loc[("lora", "digits"), "cells"] == 3
+    assert table.loc[("tip_adapter", "names"), "transfer"] == "n/a"
+    assert "n/a" in table_files(report)["forgetting.md"]
+
+
+def test_paired_difference_of_comp_lora_by_hand() -> None:
+    cells = grid(methods=["lora", "comp_lora"], datasets=["a"], shots=[4])
+    gap = {1: 1.0, 2: 2.0, 3: 3.0}
+    results = {}
+    for c in cells:
+        base = 40.0 + 20 * c.seed
+        results[c.id] = record(c, top1=base + gap[c.seed] * (c.label == "comp_lora"))
+    report = gather(cells, results)
+    row = csv(report, "paired").set_index("measure").loc["top1"]
+    assert (row["row"], row["reference"], row["draws"]) == ("comp_lora", "lora", 3)
+    assert row["difference"] == pytest.approx(2.0)
+    assert row["half"] == pytest.approx(T2 / math.sqrt(3), abs=1e-6)
+    assert row["verdict"] == "undecided"
+    assert any("comp_lora − lora at 4 shots: top-1 +2.0 ± 2.5" in s for s in report.findings)
+
+
+def test_different_draws_templates_and_models_are_warned_about() -> None:
+    cells = grid(methods=["lora", "coop"], datasets=["a"], shots=[4])
+    results = records(cells)
+    first = results[cells[0].id]
+    assert first.draw is not None
+    moved = dataclasses.replace(first.draw, id="other")
+    model = {**first.cell, "backbone": {"name": "glyphs", "weights": "zz", "precision": "fp32"}}
+    results[cells[0].id] = dataclasses.replace(first, draw=moved, cell=model)
+    other = dataclasses.replace(cells[-1], templates=("{} texture.",))
+    results[other.id] = record(other)
+    text = " ".join(gather([*cells[:-1], other], results).warnings)
+    assert "Different draws under the same seed" in text
+    assert "different prompt templates on a" in text
+    assert "Backbone glyphs stands for 2 weights" in text
+    assert not gather(cells, records(cells)).warnings
+
+
+def test_rows_of_two_protocols_and_backbones_are_kept_apart() -> None:
+    cells = grid(methods=["lora"], datasets=["a"], shots=[4])
+    both = [*cells, *(dataclasses.replace(c, protocol="val_search") for c in cells)]
+    report = gather(both, records(both))
+    assert {line.name for line in report.leaderboard.lines} == {"lora [fixed]", "lora [val_search]"}
+    assert any("different protocols" in sentence for sentence in report.warnings)
+    two = [*cells, *(dataclasses.replace(c, backbone="ViT-B-16") for c in cells)]
+    names = {line.name for line in gather(two, records(two)).leaderboard.lines}
+    assert names == {"lora @ glyphs", "lora @ ViT-B-16"}
+
+
+def test_failures_are_listed_with_their_reason() -> None:
+    cells = grid(methods=["lora"], datasets=["a"], shots=[4])
+    results = records(cells)
+    results[cells[1].id] = failed(cells[1])
+    page = assemble(cells, results, "t").files["index.html"].decode()
+    assert "method: loss is not finite at step 12" in page
+    assert "a, 4 shots, seed 2" in page
+
+
+def test_terminal_leaderboard_is_aligned() -> None:
+    cells: list[FakeCell] = grid(datasets=["a", "b"])
+    text = leaderboard_text(gather(cells, records(cells)))
+    lines = text.splitlines()
+    rule = next(line for line in lines if set(line) == {"─", " "})
+    assert len({len(line) for line in lines[2:4]}) == 1
+    assert all(len(line) <= len(rule) for line in lines[2 : 4 + 8])
+    assert "comp_lora (re-derivation)" in text
