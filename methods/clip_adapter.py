@@ -105,11 +105,11 @@ class CLIPAdapter(Method):
             [down, up], config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
         measured = descend(
+            task,
             optimizer,
             rate,
             feature_batches(task, config.views, config.batch, steps, drop_last=True),
             lambda data: F.cross_entropy(model.scores(data[0]), data[1]),
-            task.progress,
             steps,
         )
         state = {"down": down.detach(), "up": up.detach()}

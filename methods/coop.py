@@ -133,7 +133,7 @@ class CoOp(Method):
             [context], config.lr, momentum=config.momentum, weight_decay=config.weight_decay
         )
         batches = feature_batches(task, config.views, config.batch, steps, drop_last=True)
-        measured = descend(optimizer, rate, batches, loss_of, task.progress, steps)
+        measured = descend(task, optimizer, rate, batches, loss_of, steps)
         return CoOpClassifier(task, config, task.classes, context.detach(), **measured)
 
     def initial_context(self, task: Task) -> Tensor:

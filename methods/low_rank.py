@@ -109,11 +109,11 @@ class LowRank(Method):
         )
         with backbone.inject(branches):
             measured = descend(
+                task,
                 optimizer,
                 lambda step: cosine(step, steps, config.lr, config.floor_lr),
                 batches,
                 loss_of,
-                task.progress,
                 steps,
             )
         factors = {site: detached(update) for site, update in updates.items()}

@@ -10,18 +10,22 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from harness.task import Task
+
 Data = TypeVar("Data")
 
 
 def descend(
+    task: Task,
     optimizer: Optimizer,
     rate: Callable[[int], float],
     batches: Iterable[Data],
     loss_of: Callable[[Data], Tensor],
-    progress: Callable[[int, int], None],
     steps: int,
 ) -> dict[str, float]:
     """One optimiser step per batch, step i (from 0) at learning rate `rate(i)`.
+
+    Under half precision the loss is scaled, as in the released codes.
 
     Returns:
         {"first_loss": …, "last_loss": …}, or {} after zero steps.
@@ -29,16 +33,19 @@ def descend(
     Raises:
         FloatingPointError: the last loss is not finite; quotes the learning rate.
     """
+    half = task.backbone.precision == "fp16-amp"
+    scaler = torch.amp.GradScaler(task.device.type, enabled=half)
     losses: list[Tensor] = []
     for step, data in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = rate(step)
         loss = loss_of(data)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.step(optimizer)
+        scaler.update()
         losses = [*losses[:1], loss.detach()]
-        progress(step + 1, steps)
+        task.progress(step + 1, steps)
     if losses and not math.isfinite(losses[-1]):
         raise FloatingPointError(
             f"the loss is {float(losses[-1])} after {steps} steps: lower lr = "

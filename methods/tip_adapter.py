@@ -138,11 +138,11 @@ class TipAdapterF(TipAdapter):
             [keys], config.lr, eps=config.eps, weight_decay=config.weight_decay
         )
         measured = descend(
+            task,
             optimizer,
             lambda step: cosine(step, steps, config.lr),
             feature_batches(task, config.train_views, config.batch, steps),
             lambda data: F.cross_entropy(model.scores(data[0]), data[1]),
-            task.progress,
             steps,
         )
         trained = self.restore(task, {**state, "keys": keys.detach()})

@@ -1,0 +1,222 @@
+"""The contract holds for all eight methods, and catches methods that break it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+
+import pytest
+import torch
+
+from harness.contract import run_contract
+from harness.planted import Planted, TestSetTouched, tiny_backbone
+from harness.task import Classifier, Method
+
+torch.set_num_threads(1)
+
+METHODS = {
+    "zero_shot:ZeroShot": {"exception", "learns", "chance"},
+    "linear_probe:LinearProbe": {"zero", "transfer"},
+    "coop:CoOp": set(),
+    "clip_adapter:CLIPAdapter": set(),
+    "tip_adapter:TipAdapter": {"transfer"},
+    "tip_adapter:TipAdapterF": {"transfer"},
+    "lora:LoRA": set(),
+    "comp_lora:CompLoRA": set(),
+}
+"""Each method, with the first words of the checks that do not apply to it."""
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return tiny_backbone()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_method_keeps_the_contract(name, backbone):
+    module, _, attribute = name.partition(":")
+    checks = run_contract(getattr(import_module(f"methods.{module}"), attribute), backbone)
+    assert [check for check in checks if check.status == "failed"] == []
+    skipped = {check.name for check in checks if check.status == "skipped"}
+    for check in skipped:
+        assert any(word in check for word in METHODS[name]), f"unexpectedly skipped: {check}"
+    assert len(skipped) == len(METHODS[name])
+
+
+class Scores(Classifier):
+    """Class means of the support features: a small method that keeps the contract."""
+
+    def __init__(self, means):
+        self.means = means
+
+    def logits(self, batch):
+        return batch.features @ self.means.T
+
+    def state(self):
+        return {"means": self.means}
+
+
+class Good(Method):
+    name = "class_means"
+
+    @dataclass(frozen=True)
+    class Config:
+        """No options."""
+
+    def fit(self, task):
+        features, labels = task.support.features, task.support.labels
+        return Scores(
+            torch.stack(
+                [
+                    features[labels == c].sum(0) - features.mean(0) * (labels == c).sum()
+                    for c in range(len(task.classes))
+                ]
+            )
+        )
+
+    def restore(self, task, state):
+        return Scores(state["means"])
+
+
+def outcome(method, backbone):
+    return {check.name: check for check in run_contract(method, backbone)}
+
+
+def test_a_minimal_method_passes(backbone):
+    assert [c for c in outcome(Good, backbone).values() if c.status == "failed"] == []
+
+
+def broken(word):
+    """Registers a method that breaks the check whose name holds `word`."""
+
+    def register(method):
+        BROKEN[word] = method
+        return method
+
+    return register
+
+
+BROKEN: dict[str, type[Method]] = {}
+
+
+@broken("declares")
+class Mutable(Good):
+    @dataclass
+    class Config:
+        steps: int = 1
+
+
+@broken("logits have the right shape")
+class BatchStatistics(Good):
+    class Normalised(Scores):
+        def logits(self, batch):
+            scores = super().logits(batch)
+            return scores - scores.mean(0)
+
+    def fit(self, task):
+        return self.Normalised(super().fit(task).means)
+
+
+@broken("trainable and details")
+class NotANumber(Good):
+    def fit(self, task):
+        classifier = super().fit(task)
+        classifier.details = lambda: {"loss": float("nan")}
+        return classifier
+
+
+@broken("global randomness untouched")
+class GlobalNoise(Good):
+    def fit(self, task):
+        classifier = super().fit(task)
+        return Scores(classifier.means + 0.01 * torch.randn(classifier.means.shape))
+
+
+@broken("backbone unchanged after a fit")
+class Overwrites(Good):
+    def fit(self, task):
+        weight = task.backbone.sites["vision.0.q"].weight
+        with torch.no_grad():
+            weight.add_(1e-3)
+        return super().fit(task)
+
+
+@broken("backbone unchanged after an exception")
+class LeavesAHook(Good):
+    def fit(self, task):
+        handle = task.backbone.sites["vision.0.q"].register_forward_hook(lambda *_: None)
+        classifier = super().fit(task)
+        handle.remove()
+        return classifier
+
+
+@broken("zero steps")
+class NeverFrozen(Good):
+    @dataclass(frozen=True)
+    class Config:
+        steps: int = 1
+
+
+@broken("save and load")
+class Forgetful(Good):
+    def restore(self, task, state):
+        return Scores(torch.zeros_like(state["means"]))
+
+
+@broken("two classes")
+class AtLeastThree(Good):
+    def fit(self, task):
+        if len(task.classes) < 3:
+            raise IndexError("class 2")
+        return super().fit(task)
+
+
+@broken("single class")
+class Mean(Good):
+    def fit(self, task):
+        features, labels = task.support.features, task.support.labels
+        rows = [features[labels == c].mean(0) for c in range(len(task.classes))]
+        return Scores(torch.stack(rows) - features.mean(0))
+
+
+@broken("transfer")
+class WrongTransfer(Good):
+    class Rebinds(Scores):
+        def rebind(self, classes):
+            return self
+
+    def fit(self, task):
+        return self.Rebinds(super().fit(task).means)
+
+
+@broken("learns")
+class LearnsNothing(Good):
+    def fit(self, task):
+        return Scores(0 * super().fit(task).means)
+
+
+@pytest.mark.parametrize("word", BROKEN)
+def test_a_broken_method_is_caught(word):
+    checks = outcome(BROKEN[word], tiny_backbone())
+    found = next(check for name, check in checks.items() if word in name)
+    assert found.status == "failed", checks
+    assert len(found.message) > 20
+
+
+def test_after_a_wrong_declaration_the_rest_is_skipped(backbone):
+    checks = list(outcome(Mutable, backbone).values())
+    assert checks[0].message == (
+        "Config can be changed after creation: write @dataclass(frozen=True)"
+    )
+    assert {check.status for check in checks[1:]} == {"skipped"}
+
+
+def test_a_crash_names_the_line(backbone):
+    message = outcome(AtLeastThree, backbone)["two classes"].message
+    assert message.startswith("IndexError: class 2 (")
+    assert "test_contract.py:" in message
+
+
+def test_the_locked_test_set_raises(backbone):
+    with pytest.raises(TestSetTouched):
+        _ = Planted(backbone).test
