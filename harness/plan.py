@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -118,6 +119,19 @@ class Progress:
         return self.failed + self.stale + self.new
 
 
+@dataclass(frozen=True)
+class _Set:
+    """A data set of a plan: where it lies, what it contains, how its names are prompted."""
+
+    spec: DatasetSpec
+    fingerprint: str
+    templates: tuple[str, ...]
+
+    def identity(self) -> dict[str, Any]:
+        content = {"name": self.spec.name, "fingerprint": self.fingerprint}
+        return {**content, "templates": list(self.templates)}
+
+
 def make_plan(suite: SuiteFile) -> Plan:
     """Expand a suite into its cells.
 
@@ -125,46 +139,27 @@ def make_plan(suite: SuiteFile) -> Plan:
         HarnessError: unknown method, data set or backbone, or a bad configuration; with its line.
     """
     from harness.backbones import weights_fingerprint
-    from harness.datasets import load_dataset
 
     given = suite.suite
-    base = suite.path.parent
     variants = list(_variants(suite))
     with _located(suite, ("backbone",)):
-        backbone = given.backbone.resolve(base)
+        backbone = given.backbone.resolve(suite.path.parent)
         weights = weights_fingerprint(backbone)
-    templates: dict[str, tuple[str, ...]] = {}
-    fingerprints: dict[str, str] = {}
-    specs: dict[str, DatasetSpec] = {}
-    for key, entries in (("datasets", given.datasets), ("retention", given.retention)):
-        for position, spec in enumerate(entries):
-            with _located(suite, (key, position)):
-                resolved = spec.resolve(base)
-                data = load_dataset(resolved)
-                if key == "datasets":
-                    data.items("train")
-                specs[spec.name] = resolved
-                fingerprints[spec.name] = data.fingerprint
-                templates[spec.name] = given.templates or data.templates
-    common = {
-        "schema": SCHEMA,
-        "backbone": {"name": backbone.name, "weights": weights, "precision": given.precision},
-        "augment": given.augment.model_dump(mode="json"),
-    }
+    with _located(suite, ("sampler",)):
+        samplers = _samplers(suite)
     cells: dict[str, Cell] = {}
-    for entry in given.datasets:
-        retention = [spec.name for spec in given.retention if spec.name != entry.name]
+    for data, retention in _sets(suite):
         here = {
-            **common,
-            "dataset": {"name": entry.name, "fingerprint": fingerprints[entry.name]},
-            "templates": list(templates[entry.name]),
-            "retention": [
-                {"name": n, "fingerprint": fingerprints[n], "templates": list(templates[n])}
-                for n in retention
-            ],
+            "schema": SCHEMA,
+            "backbone": {"name": backbone.name, "weights": weights, "precision": given.precision},
+            "augment": given.augment.model_dump(mode="json"),
+            "dataset": {"name": data.spec.name, "fingerprint": data.fingerprint},
+            "templates": list(data.templates),
+            "retention": [held_out.identity() for held_out in retention],
         }
         for shots, seed, variant in product(given.shots, given.seeds, variants):
-            identity = {**here, **_axes(suite, variant, shots, seed)}
+            path, sampler = samplers[shots, seed]
+            identity = {**here, **_axes(suite, variant, shots, seed, sampler)}
             cell = Cell(
                 label=variant.label,
                 method=variant.reference,
@@ -172,13 +167,13 @@ def make_plan(suite: SuiteFile) -> Plan:
                 config=variant.config,
                 search=variant.search,
                 backbone_spec=backbone,
-                dataset_spec=specs[entry.name],
-                retention_specs=tuple(specs[n] for n in retention),
+                dataset_spec=data.spec,
+                retention_specs=tuple(held_out.spec for held_out in retention),
                 shots=identity["shots"],
                 seed=identity["seed"],
-                sampler=identity["sampler"],
+                sampler=path if variant.uses_support else "none",
                 protocol=identity["protocol"],
-                templates=templates[entry.name],
+                templates=data.templates,
                 precision=given.precision,
                 augment=given.augment,
                 keep_logits=given.keep_logits,
@@ -187,6 +182,66 @@ def make_plan(suite: SuiteFile) -> Plan:
             )
             cells.setdefault(cell.id, cell)
     return Plan(suite, tuple(cells.values()))
+
+
+def _sets(suite: SuiteFile) -> Iterator[tuple[_Set, list[_Set]]]:
+    """Every data set to adapt to, with the retention sets of its cells."""
+    given, base = suite.suite, suite.path.parent
+    held_out = []
+    for position, spec in enumerate(given.retention):
+        with _located(suite, ("retention", position)):
+            held_out.append(_set(spec.resolve(base), given.templates))
+    for position, spec in enumerate(given.datasets):
+        with _located(suite, ("datasets", position)):
+            whole = spec.resolve(base)
+            others = [other for other in held_out if other.spec.name != spec.name]
+            if given.setting == "base_to_new":
+                halves = [_set(_half(whole, half), given.templates) for half in ("base", "new")]
+                yield halves[0], [halves[1], *others]
+            else:
+                yield _set(whole, given.templates, trains=True), others
+
+
+def _set(spec: DatasetSpec, templates: tuple[str, ...] | None, trains: bool = False) -> _Set:
+    from harness.datasets import load_dataset
+
+    data = load_dataset(spec)
+    if trains:
+        data.items("train")  # a retention set has none, and says so
+    return _Set(spec, data.fingerprint, templates or data.templates)
+
+
+def _half(spec: DatasetSpec, half: str) -> DatasetSpec:
+    """Half of a data set under a name of its own: `dtd-base`, `dtd-new`."""
+    own = {"name": f"{spec.name}-{half}", "half": half}
+    return spec.model_copy(update={**own, "uses": spec.uses or (None if spec.kind else spec.name)})
+
+
+def _samplers(suite: SuiteFile) -> dict[tuple[int, int], tuple[str, str]]:
+    """By shots and seed: the sampler to run, paths made absolute, and what identifies it.
+
+    A draw from a file is identified by the file's content, so that editing it makes cells stale.
+    """
+    from harness.episode import SAMPLERS
+
+    given = suite.suite
+    grid = list(product(given.shots, given.seeds))
+    if not given.sampler.startswith("file:"):
+        if given.sampler not in SAMPLERS:
+            hint = did_you_mean(given.sampler, SAMPLERS)
+            raise HarnessError(f'unknown sampler "{given.sampler}"{hint}; or use "file:PATH"')
+        return {point: (given.sampler, given.sampler) for point in grid}
+    found = {}
+    for shots, seed in grid:
+        name = given.sampler.removeprefix("file:")
+        filled = name.replace("{shots}", str(shots)).replace("{seed}", str(seed))
+        path = (suite.path.parent / filled).resolve()
+        try:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise HarnessError(f"{path}: {error.strerror or error}") from None
+        found[shots, seed] = (f"file:{path}", f"file:{content}")
+    return found
 
 
 def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) -> Progress:
@@ -210,13 +265,19 @@ def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) 
     return Progress(tuple(done), tuple(failed), tuple(stale), tuple(new))
 
 
-def _axes(suite: SuiteFile, variant: Variant, shots: int, seed: int) -> dict[str, Any]:
+def _axes(
+    suite: SuiteFile, variant: Variant, shots: int, seed: int, sampler: str
+) -> dict[str, Any]:
     """The part of an identity that varies within a data set.
 
     A method that ignores the support set has one cell per data set, under no draw.
     """
     given = suite.suite
-    method: dict[str, Any] = {"name": variant.name, "config": variant.config, "source": variant.source}
+    method: dict[str, Any] = {
+        "name": variant.name,
+        "config": variant.config,
+        "source": variant.source,
+    }
     if not variant.uses_support:
         return {"shots": 0, "seed": 0, "sampler": "none", "protocol": "fixed", "method": method}
     if given.protocol != "fixed":
@@ -224,7 +285,7 @@ def _axes(suite: SuiteFile, variant: Variant, shots: int, seed: int) -> dict[str
     return {
         "shots": shots,
         "seed": seed,
-        "sampler": given.sampler,
+        "sampler": sampler,
         "protocol": given.protocol,
         "method": method,
     }

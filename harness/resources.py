@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,8 +80,12 @@ class Resources:
         if cell.shots == 0:
             return Episode((), (), "none", 0)
         data = self.dataset(cell.dataset_spec)
-        val = data.splits.get("val", ())
-        return draw(data.items("train"), val, cell.shots, cell.seed, cell.sampler)
+        whole = data.whole
+        val = whole.splits.get("val", ())
+        drawn = draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
+        if whole is data:
+            return drawn
+        return replace(drawn, train=data.restrict(drawn.train), val=data.restrict(drawn.val))
 
     def task(self, cell: Cell, episode: Episode, with_val: bool) -> Task:
         """The task a method sees. Each call gives a fresh generator of the same seed."""

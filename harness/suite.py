@@ -56,8 +56,12 @@ class Suite(BaseModel):
     seeds: tuple[Seed, ...]
     methods: tuple[MethodEntry, ...]
     protocol: Protocol = "fixed"
+    setting: Literal["all_classes", "base_to_new"] = "all_classes"
+    """`base_to_new`: adapt to the first half of each data set's classes, and be tested on either
+    half; the new half stands among the retention sets."""
     sampler: str = "coop"
-    """`coop`, `clip_lora`, or `file:PATH` of a draw in JSON Lines."""
+    """`coop`, `clip_lora`, or `file:PATH` of a draw in JSON Lines, relative to the suite file;
+    `{shots}` and `{seed}` in PATH are filled in."""
     templates: tuple[str, ...] | None = None
     """Prompt templates for every data set; by default each data set's own."""
     retention: tuple[DatasetSpec, ...] = ()

@@ -23,7 +23,14 @@ ONE_SET = SMALL.replace("[digits, georgian]", "[digits]").replace("shots: [1, 2]
 class Run:
     """Runs a plan and remembers what was said."""
 
-    def __init__(self, plan: Plan, root: Path, executor: str = "serial", workers: int = 1) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        root: Path,
+        executor: str = "serial",
+        workers: int = 1,
+        tune: bool = False,
+    ) -> None:
         self.store = Store(root)
         self.events: list[Event] = []
         self.notices: list[str] = []
@@ -31,7 +38,7 @@ class Run:
             plan,
             self.store,
             make_executor(executor),
-            Settings(self.store.cache, workers, device="cpu"),
+            Settings(self.store.cache, workers, device="cpu", tune=tune),
             self.events.append,
             self.notices.append,
         )
@@ -201,6 +208,19 @@ def test_serial_and_ray_give_the_same_records_bit_for_bit(
     ray = Run(plan_of(text), tmp_path / "ray", "ray", workers=2)
     assert ray.result.failed == 0
     assert numbers(ray.contents.records) == numbers(serial.contents.records)
+
+
+def test_searching_by_ray_tune_finds_what_the_serial_search_finds(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    text = with_plugin("Chooser", text=ONE_SET).replace(
+        "backbone: glyphs", "backbone: glyphs\nprotocol: val_search"
+    )
+    plan = plan_of(text).select(label=["chooser"])
+    serial = Run(plan, tmp_path / "serial")
+    tuned = Run(plan, tmp_path / "tuned", "ray", workers=2, tune=True)
+    assert tuned.contents.failures == {}
+    assert numbers(tuned.contents.records) == numbers(serial.contents.records)
 
 
 def test_a_killed_ray_worker_is_replaced_and_its_cell_tried_again(

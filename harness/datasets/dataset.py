@@ -77,6 +77,15 @@ class Dataset(ABC):
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the content: class names, items, image bytes or sizes; not the name."""
 
+    @property
+    def whole(self) -> Dataset:
+        """The data set that draws are made on; another one where this is half of it."""
+        return self
+
+    def restrict(self, items: Iterable[Item]) -> tuple[Item, ...]:
+        """Of items of `whole`, those that belong to this data set, with its labels."""
+        return tuple(items)
+
     def items(self, split: str) -> tuple[Item, ...]:
         """The items of a split.
 

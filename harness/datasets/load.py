@@ -13,6 +13,7 @@ from harness.datasets.class_folders import load_class_folders
 from harness.datasets.dataset import Dataset, DatasetError
 from harness.datasets.embedded_sets import load_embedded, read_index
 from harness.datasets.feature_files import load_features
+from harness.datasets.halves import halve
 from harness.datasets.imagenet import load_imagenet, load_variant
 from harness.datasets.spec import ROOT_VARIABLE, DatasetSpec
 from harness.datasets.split_set import load_split_set
@@ -32,6 +33,8 @@ def load_dataset(spec: str | DatasetSpec) -> Dataset:
     if isinstance(spec, str):
         spec = DatasetSpec(name=spec)
     dataset = _load(spec)
+    if spec.half is not None:
+        dataset = halve(dataset, spec.half)
     templates = spec.templates or dataset.templates
     return dataclasses.replace(dataset, name=spec.name, templates=templates)
 

@@ -46,6 +46,8 @@ class DatasetSpec(BaseModel):
     """Features: the K of the `trainK_x` that serves as training split (default: the largest)."""
     classes: Literal["all", "named"] = "all"
     """Features: `named` keeps the classes that have a text feature."""
+    half: Literal["base", "new"] | None = None
+    """Only the base or the new half of the classes (see `harness.datasets.halves`)."""
     options: dict[str, Any] = {}
     """Whatever a third party's function takes."""
 
