@@ -14,10 +14,10 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import open_clip
 import torch
 from open_clip.model import CLIP
 from safetensors.torch import save_file
@@ -32,12 +32,14 @@ from harness.backbones.glyphs.fonts import Bank, build_bank
 from harness.backbones.glyphs.render import Distortion
 from harness.backbones.glyphs.zeroshot import encode_image, encode_text
 
+_PACKAGES: Final = ("torch", "open_clip_torch", "numpy", "matplotlib", "pillow", "scikit-learn")
+
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides the weights, apart from the device."""
 
-    steps: int = 4000
+    steps: int = 3600
     seed: int = 1
     names_per_batch: int = 128
     learning_rate: float = 1.5e-3
@@ -199,8 +201,7 @@ def export(trainer: Trainer, folder: Path, bank: Bank) -> dict[str, float]:
         "zero_shot_top1": figures,
         "versions": {
             "python": platform.python_version(),
-            "torch": torch.__version__,
-            "open_clip": open_clip.__version__,
+            **{name: version(name) for name in _PACKAGES},
         },
     }
     (folder / "recipe.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
