@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from harness.datasets import Dataset, Item
+from harness.encoding import BATCH, encode, encoder_key, to_tensor
 from harness.features import FeatureCache
-from harness.images import preprocess
 from harness.support import LazyBatch
 from harness.task import Classes, Classifier, zero_shot_logits
 
 if TYPE_CHECKING:
     from harness.backbones import Backbone
-
-BATCH = 256
-"""Images per batch, everywhere: equal batches give equal bits."""
 
 _KEEP_BYTES = 2**26
 """Preprocessed pixels up to this size (64 MiB) are kept between cells; larger sets are re-read."""
@@ -114,12 +110,6 @@ def pixels(dataset: Dataset, items: Sequence[Item], backbone: Backbone) -> Tenso
     return to_tensor(dataset.read(items), backbone)
 
 
-def to_tensor(images: Sequence[np.ndarray], backbone: Backbone) -> Tensor:
-    """(n, 3, H, W) from uint8 (H, W, 3) images, on the backbone's device."""
-    size, mean, std = backbone.image_size, backbone.mean, backbone.std
-    return torch.stack([preprocess(i, size, mean, std) for i in images]).to(backbone.device)
-
-
 @torch.no_grad()
 def image_features(
     dataset: Dataset, items: Sequence[Item], backbone: Backbone, cache: FeatureCache
@@ -136,19 +126,9 @@ def image_features(
 
     def compute() -> Tensor:
         chunks = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
-        return torch.cat([backbone.encode_image(pixels(dataset, c, backbone)) for c in chunks])
+        return torch.cat([encode(pixels(dataset, c, backbone), backbone) for c in chunks])
 
     return cache.get(key, compute)
-
-
-def encoder_key(backbone: Backbone) -> dict[str, object]:
-    """What of a backbone can change an image feature."""
-    return {
-        "weights": backbone.fingerprint,
-        "precision": backbone.precision,
-        "preprocess": [backbone.image_size, list(backbone.mean), list(backbone.std)],
-        "device": backbone.device.type,
-    }
 
 
 @torch.no_grad()

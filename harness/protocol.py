@@ -59,6 +59,7 @@ def choose(
         return Choice(config)
     trials: list[dict[str, Any]] = []
     known: dict[str, float] = {}
+    on = "test" if protocol == "oracle" else "val"
     start = time.perf_counter()
     if parallel is not None:
         grid = [plain(candidate) for candidate in candidates(config, values)]
@@ -68,7 +69,6 @@ def choose(
         key = canonical(plain(candidate))
         if key not in known:
             known[key] = accuracy_of(method, candidate, protocol, task(), test)
-        on = "test" if protocol == "oracle" else "val"
         trials.append({"config": plain(candidate), "top1": known[key], "on": on})
         return known[key]
 
@@ -79,8 +79,14 @@ def choose(
 def accuracy_of(
     method: type[Method], candidate: Any, protocol: str, task: Task, test: Evaluation
 ) -> float:
-    """Top-1 in percent of one candidate: on the few-shot validation set, or, `oracle`, on test."""
-    classifier = method(candidate).fit(task)
+    """Top-1 in percent of one candidate: on the few-shot validation set, or, `oracle`, on test.
+
+    A candidate whose training diverges has 0: it must not end the search for the others.
+    """
+    try:
+        classifier = method(candidate).fit(task)
+    except FloatingPointError:
+        return 0.0
     if protocol == "oracle":
         return top1(test.logits(classifier).argmax(-1), test.labels)
     assert task.val is not None

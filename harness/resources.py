@@ -10,22 +10,13 @@ import torch
 from torch import Tensor
 
 from harness import seeds
-from harness.augment import AugmentSpec
 from harness.datasets import Dataset, Item, load_dataset
 from harness.datasets.spec import DatasetSpec
 from harness.episode import Episode, draw
-from harness.evaluation import (
-    BATCH,
-    Evaluation,
-    encoder_key,
-    image_features,
-    text_features,
-    to_tensor,
-)
+from harness.evaluation import Evaluation, text_features
 from harness.features import FeatureCache
-from harness.images import augment
 from harness.plan import Cell
-from harness.support import FeatureSupport, ImageSupport
+from harness.support import Drawn, FeatureSupport, ImageSupport
 from harness.task import Classes, Support, Task
 
 if TYPE_CHECKING:
@@ -44,7 +35,8 @@ class Resources:
     def __init__(self, cache: Path, device: str = "auto", threads: int = 1) -> None:
         torch.set_num_threads(threads)
         self.device = device
-        self.features = FeatureCache(cache)
+        self._test_features = FeatureCache(cache)
+        self._support_features = FeatureCache(cache)  # apart: it is reachable from a task
         self._backbones: dict[str, Backbone] = {}
         self._datasets: dict[DatasetSpec, Dataset] = {}
         self._evaluations: dict[tuple[str, DatasetSpec, tuple[str, ...]], Evaluation] = {}
@@ -71,7 +63,7 @@ class Resources:
             data = self.dataset(spec)
             classes = Classes(data.class_names, templates)
             self._evaluations[key] = Evaluation(
-                data, data.items("test"), classes, backbone, self.features
+                data, data.items("test"), classes, backbone, self._test_features
             )
         return self._evaluations[key]
 
@@ -113,55 +105,11 @@ class Resources:
         if not data.has_pixels:
             features = torch.from_numpy(data.features(items)) if items else torch.empty(0, 0)
             return FeatureSupport(features, labels, backbone.device)
-        images = data.read(items) if items else []
-        how = cell.augment
-
-        def augmented(some: object, generator: torch.Generator) -> Tensor:
-            return _augment(some, generator, how, backbone)
-
-        def views(count: int) -> Tensor:
-            return torch.stack([view(number) for number in range(count)])
-
-        def view(number: int) -> Tensor:
-            def compute() -> Tensor:
-                # Addressed by the draw and not by the method: all methods see the same views.
-                generator = seeds.generator("view", draw_id, number)
-                return _encode(augmented(images, generator), backbone)
-
-            key = {
-                **encoder_key(backbone),
-                "dataset": data.fingerprint,
-                "items": [item.impath for item in items],
-                "view": number,
-                "augment": how.model_dump(mode="json"),
-            }
-            return self.features.get(key, compute)
-
         return ImageSupport(
-            images,
+            data.read(items) if items else [],
             labels,
-            preprocess=lambda some: to_tensor(some, backbone),
-            augment=augmented,
-            features=lambda: image_features(data, items, backbone, self.features),
-            views=views,
-            device=backbone.device,
+            Drawn(data.fingerprint, tuple(item.impath for item in items), draw_id),
+            backbone,
+            cell.augment,
+            self._support_features,
         )
-
-
-def _augment(
-    images: object, generator: torch.Generator, how: AugmentSpec, backbone: Backbone
-) -> Tensor:
-    return augment(
-        images,  # type: ignore[arg-type]
-        generator,
-        how,
-        size=backbone.image_size,
-        mean=backbone.mean,
-        std=backbone.std,
-    )
-
-
-@torch.no_grad()
-def _encode(images: Tensor, backbone: Backbone) -> Tensor:
-    chunks = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    return torch.cat([backbone.encode_image(c.to(backbone.device)) for c in chunks])

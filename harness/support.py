@@ -1,54 +1,91 @@
-"""The two kinds of support set: drawn from images, or from pre-computed features."""
+"""The two kinds of support set: drawn from images, or from pre-computed features.
+
+They hold what was drawn and nothing that leads further: no data set, no cache that the test set
+shares. Tests follow every reference to prove it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from harness import seeds
+from harness.augment import AugmentSpec
+from harness.encoding import encode, encoder_key, to_tensor
+from harness.features import FeatureCache
+from harness.images import augment
 from harness.task import Batch, FeaturesOnlyError, Support
 
-Preprocess = Callable[[Sequence[np.ndarray]], Tensor]
-"""uint8 images (H, W, 3) → (n, 3, H, W)."""
-Augment = Callable[[Sequence[np.ndarray], torch.Generator], Tensor]
-Views = Callable[[int], Tensor]
+if TYPE_CHECKING:
+    from harness.backbones import Backbone
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Which images were drawn: the data set's fingerprint, their paths, the draw's content id."""
+
+    dataset: str
+    paths: tuple[str, ...]
+    id: str
 
 
 class ImageSupport(Support):
-    """Support images in memory, with the frozen encoder's features computed when first asked."""
+    """Support images in memory; the frozen encoder's features are computed when first asked for."""
 
     def __init__(
         self,
         images: Sequence[np.ndarray],
         labels: Tensor,
-        preprocess: Preprocess,
-        augment: Augment,
-        features: Callable[[], Tensor],
-        views: Views,
-        device: torch.device,
+        drawn: Drawn,
+        backbone: Backbone,
+        how: AugmentSpec,
+        cache: FeatureCache,
     ) -> None:
-        self.labels = labels.to(device)
+        self.labels = labels.to(backbone.device)
         self._images = list(images)
-        self._preprocess = preprocess
-        self._augment = augment
-        self._features = features
-        self._views = views
-        self._device = device
+        self._drawn = drawn
+        self._backbone = backbone
+        self._how = how
+        self._cache = cache
 
     @property
     def features(self) -> Tensor:
-        return self._features().to(self._device)
+        return self._cached({"view": "plain"}, lambda: to_tensor(self._images, self._backbone))
 
     def views(self, count: int) -> Tensor:
-        return self._views(count).to(self._device)
+        return torch.stack([self._view(number) for number in range(count)])
 
     def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        return self._augment(self._pick(indices), generator).to(self._device)
+        return self._augmented(self._pick(indices), generator).to(self._backbone.device)
 
     def plain(self, indices: Tensor) -> Tensor:
-        return self._preprocess(self._pick(indices)).to(self._device)
+        return to_tensor(self._pick(indices), self._backbone)
+
+    def _view(self, number: int) -> Tensor:
+        # Addressed by the draw and not by the method: all methods see the same views.
+        generator = seeds.generator("view", self._drawn.id, number)
+        key = {"view": number, "augment": self._how.model_dump(mode="json")}
+        return self._cached(key, lambda: self._augmented(self._images, generator))
+
+    def _cached(self, view: dict[str, object], images: Callable[[], Tensor]) -> Tensor:
+        key = {
+            **encoder_key(self._backbone),
+            "dataset": self._drawn.dataset,
+            "items": self._drawn.paths,
+            **view,
+        }
+        found = self._cache.get(key, lambda: encode(images(), self._backbone))
+        return found.to(self._backbone.device)
+
+    def _augmented(self, images: Sequence[np.ndarray], generator: torch.Generator) -> Tensor:
+        backbone = self._backbone
+        size, mean, std = backbone.image_size, backbone.mean, backbone.std
+        return augment(images, generator, self._how, size=size, mean=mean, std=std)
 
     def _pick(self, indices: Tensor) -> list[np.ndarray]:
         return [self._images[i] for i in indices.tolist()]

@@ -134,17 +134,18 @@ class Classifier(ABC):
 class Method(ABC):
     """A way of adapting a backbone. One small file each, in `methods/` or anywhere.
 
-    `Config` is a frozen dataclass whose defaults are the paper's. `search_space` names the
-    hyper-parameters that `val_search` may choose, each with its candidate values. A method with
-    `uses_support = False` ignores the draw, so that the grid runs it once per data set.
+    `Config` is a frozen dataclass whose defaults are the paper's. Two class attributes of it serve
+    `harness test`, both optional: `quick`, the settings that learn an easy task in seconds, and
+    `identity`, those under which the method is the frozen model (such as {"steps": 0}).
+    `search_space` names the hyper-parameters that `val_search` may choose, each with its candidate
+    values. A method with `uses_support = False` ignores the draw: the grid runs it once per data
+    set.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
     uses_support: ClassVar[bool] = True
-    uses_pixels: ClassVar[bool] = False
-    """True where `fit` reads pixels or runs an encoder, so that features alone do not suffice."""
     note: ClassVar[str] = ""
     """Shown beside the name wherever it appears, e.g. "re-derivation"."""
 

@@ -115,7 +115,6 @@ class CoOp(Method):
     name = "coop"
     Config = Config
     search_space = {"lr": (2e-4, 2e-3, 2e-2, 2e-1)}  # noqa: RUF012
-    uses_pixels = True
 
     def fit(self, task: Task) -> Classifier:
         config = self.config

@@ -70,7 +70,6 @@ class LowRankConfig:
 class LowRank(Method):
     """Trains the updates of all sites together, by cross-entropy through both encoders."""
 
-    uses_pixels = True
     search_space = {"lr": (5e-5, 2e-4, 8e-4, 3.2e-3)}  # noqa: RUF012
 
     @abstractmethod

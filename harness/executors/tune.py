@@ -20,8 +20,11 @@ from harness.resources import Resources
 class _Trial(tune.Trainable):
     """Evaluates one candidate, then is done; reset to the next one."""
 
-    def setup(self, config: dict[str, Any], cell: Cell, settings: Settings, grid: Any) -> None:
-        self._cell, self._grid = cell, grid
+    def setup(self, config: dict[str, Any], **given: Any) -> None:
+        """`given`: the cell, the settings and the grid of candidates."""
+        self._cell: Cell = given["cell"]
+        self._grid: list[dict[str, Any]] = given["grid"]
+        settings: Settings = given["settings"]
         self._resources = Resources(settings.cache, settings.device, settings.threads)
         self._number = config["number"]
 
@@ -64,7 +67,8 @@ def tune_evaluator(cell: Cell, settings: Settings) -> Evaluator:
             run_config=tune.RunConfig(storage_path=str(settings.cache / "tune"), verbose=0),
         )
         accuracies: dict[int, float] = {}
-        for result in tuner.fit():
+        results = tuner.fit()
+        for result in (results[position] for position in range(len(results))):
             if result.error is not None:
                 raise RuntimeError(f"a trial failed: {result.error}")
             assert result.config is not None and result.metrics is not None

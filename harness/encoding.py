@@ -1,0 +1,41 @@
+"""From images to frozen features, the same way for support and test: equal batches, equal bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.images import preprocess
+
+if TYPE_CHECKING:
+    from harness.backbones import Backbone
+
+BATCH = 256
+"""Images per batch, everywhere."""
+
+
+def to_tensor(images: Sequence[np.ndarray], backbone: Backbone) -> Tensor:
+    """(n, 3, H, W) test-time views of uint8 (H, W, 3) images, on the backbone's device."""
+    size, mean, std = backbone.image_size, backbone.mean, backbone.std
+    return torch.stack([preprocess(i, size, mean, std) for i in images]).to(backbone.device)
+
+
+@torch.no_grad()
+def encode(images: Tensor, backbone: Backbone) -> Tensor:
+    """(n, d) features of (n, 3, H, W) preprocessed images, `BATCH` at a time."""
+    chunks = images.split(BATCH)
+    return torch.cat([backbone.encode_image(chunk.to(backbone.device)) for chunk in chunks])
+
+
+def encoder_key(backbone: Backbone) -> dict[str, object]:
+    """What of a backbone can change an image feature, for the feature cache."""
+    return {
+        "weights": backbone.fingerprint,
+        "precision": backbone.precision,
+        "preprocess": [backbone.image_size, list(backbone.mean), list(backbone.std)],
+        "device": backbone.device.type,
+    }
