@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,17 +11,17 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from harness import registry
 from harness.cost import Meter
 from harness.datasets import DatasetError
 from harness.evaluation import Evaluation
 from harness.metrics import measure, measure_retention
-from harness.plan import METHODS, Cell, build_config
+from harness.plan import Cell
 from harness.protocol import Evaluator, accuracy_of, choose, plain
 from harness.provenance import provenance
 from harness.record import Cost, Draw, Failure, Record, Retention
-from harness.resources import Resources
+from harness.resources import Resources, StaleWorker
 from harness.task import Classifier, FeaturesOnlyError, NotApplicable
+from harness.variants import build_config
 
 Kind = Literal["method", "data", "memory", "infrastructure", "not_applicable"]
 
@@ -41,10 +42,17 @@ def run_cell(
     Args:
         attempt: the how-manieth try this is, for the failure record.
         parallel: evaluates the candidates of a search side by side (see `harness.protocol`).
+
+    Raises:
+        OSError: the disk is full.
     """
     try:
-        return _run(cell, resources, parallel)
-    except Exception as error:  # whatever a plug-in raises must not stop the grid
+        outcome = _run(cell, resources, parallel)
+        outcome.record.to_json()  # e.g. NaN among a method's details is the method's failure
+        return outcome
+    except (Exception, SystemExit) as error:  # what a plug-in raises must not stop the grid
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise  # no other cell will fare better
         return Outcome(failure_record(cell, error, attempt))
 
 
@@ -53,7 +61,7 @@ def failure_record(
 ) -> Record:
     """What is kept of a cell that did not finish."""
     kind = kind or _kind(error)
-    message = str(error) if isinstance(error, ValueError | NotApplicable) else ""
+    message = str(error) if isinstance(error, ValueError | NotApplicable | StaleWorker) else ""
     return Record(
         id=cell.id,
         label=cell.label,
@@ -71,14 +79,14 @@ def failure_record(
 
 def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resources) -> float:
     """What a search sees of one candidate configuration (as JSON values): accuracy in percent."""
-    method: Any = registry.find(METHODS, cell.method)
+    method = resources.method(cell)
     task = resources.task(cell, resources.episode(cell), with_val=cell.protocol == "val_search")
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
     return accuracy_of(method, build_config(method.Config, candidate), cell.protocol, task, test)
 
 
 def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcome:
-    method: Any = registry.find(METHODS, cell.method)
+    method, before = resources.method(cell), resources.feature_seconds
     backbone = resources.backbone(cell)
     episode = resources.episode(cell)
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
@@ -94,9 +102,9 @@ def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcom
         parallel,
     )
     task = resources.task(cell, episode, with_val=searching)
-    with Meter(backbone.device) as fit:
+    with Meter(backbone.device, lambda: resources.feature_seconds) as fit:
         classifier = method(choice.config).fit(task)
-    with Meter(backbone.device) as score:
+    with Meter(backbone.device, lambda: resources.feature_seconds) as score:
         logits = test.logits(classifier)
         retention = {
             spec.name: _retention(
@@ -117,7 +125,8 @@ def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcom
             search_seconds=choice.seconds,
             evaluations=len(choice.trials),
             peak_memory_mib=max(fit.peak_memory_mib, score.peak_memory_mib),
-            trainable=classifier.trainable,
+            trainable=int(classifier.trainable),
+            feature_seconds=resources.feature_seconds - before,
         ),
         draw=Draw(
             id=episode.id,
@@ -129,7 +138,12 @@ def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcom
         details={name: float(value) for name, value in classifier.details().items()},
         search=choice.trials,
         chosen=plain(choice.config),
-        provenance={**provenance(), "device": str(backbone.device), "finished": _now()},
+        provenance={
+            **provenance(),
+            "device": str(backbone.device),
+            "notes": list(getattr(backbone, "notes", ())),
+            "finished": _now(),
+        },
     )
     return Outcome(record, _kept(logits, test) if cell.keep_logits else None)
 
@@ -148,8 +162,11 @@ def _kept(logits: torch.Tensor, test: Evaluation) -> dict[str, np.ndarray]:
 def _kind(error: BaseException) -> Kind:
     if isinstance(error, NotApplicable | FeaturesOnlyError):
         return "not_applicable"
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+    out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+    if out_of_memory or "DefaultCPUAllocator" in str(error):  # torch's, on a CPU
         return "memory"
+    if isinstance(error, StaleWorker):
+        return "infrastructure"
     if isinstance(error, DatasetError | OSError):
         return "data"
     return "method"

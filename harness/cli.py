@@ -166,9 +166,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _leave("interrupted; what was finished is kept, run the same command to go on", 130, debug)
-    except BrokenPipeError:  # e.g. `harness draw … | head`
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
         _leave(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1, debug)
 

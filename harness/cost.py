@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,14 +17,16 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass
 class Meter:
-    """`with Meter(device) as meter:` measures its block.
+    """`with Meter(device, shared) as meter:` measures its block.
 
-    `seconds` is wall-clock time, the device's queue drained at both ends. `peak_memory_mib` is
+    `seconds` is wall-clock time, the device's queue drained at both ends, less what `shared()`
+    grew by meanwhile: seconds spent on what later cells then have for free. `peak_memory_mib` is
     the most that the block had in use: on CUDA the allocator's peak; on Linux the peak resident
     memory of the process during the block; elsewhere of the process so far.
     """
 
     device: torch.device
+    shared: Callable[[], float] = lambda: 0.0
     seconds: float = 0.0
     peak_memory_mib: float = 0.0
 
@@ -33,7 +36,7 @@ class Meter:
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
             _reset_peak()
-        self._start = time.perf_counter()
+        self._start = time.perf_counter() - self.shared()
         return self
 
     def __exit__(
@@ -47,7 +50,7 @@ class Meter:
             self.peak_memory_mib = torch.cuda.max_memory_allocated(self.device) / 2**20
         else:
             self.peak_memory_mib = _peak_mib()
-        self.seconds = time.perf_counter() - self._start
+        self.seconds = time.perf_counter() - self.shared() - self._start
 
 
 def _reset_peak() -> None:

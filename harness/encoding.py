@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.images import preprocess
+from harness.record import SCHEMA
 
 if TYPE_CHECKING:
     from harness.backbones import Backbone
@@ -27,13 +28,14 @@ def to_tensor(images: Sequence[np.ndarray], backbone: Backbone) -> Tensor:
 @torch.no_grad()
 def encode(images: Tensor, backbone: Backbone) -> Tensor:
     """(n, d) features of (n, 3, H, W) preprocessed images, `BATCH` at a time."""
-    chunks = images.split(BATCH)
+    chunks = torch.split(images, BATCH)
     return torch.cat([backbone.encode_image(chunk.to(backbone.device)) for chunk in chunks])
 
 
 def encoder_key(backbone: Backbone) -> dict[str, object]:
-    """What of a backbone can change an image feature, for the feature cache."""
+    """What of the engine and a backbone can change an image feature, for the feature cache."""
     return {
+        "schema": SCHEMA,
         "weights": backbone.fingerprint,
         "precision": backbone.precision,
         "preprocess": [backbone.image_size, list(backbone.mean), list(backbone.std)],

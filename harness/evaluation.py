@@ -38,6 +38,7 @@ class Evaluation:
         self._items = items
         self._backbone = backbone
         self._cache = cache
+        self._plain: Tensor | None = None
         self._frozen: Tensor | None = None
         size = len(items) * 3 * backbone.image_size**2 * 4
         self._pixels: dict[int, Tensor] | None = {} if size <= _KEEP_BYTES else None
@@ -47,7 +48,9 @@ class Evaluation:
 
     def features(self) -> Tensor:
         """(n, d) frozen features of all images, from the cache."""
-        return image_features(self._dataset, self._items, self._backbone, self._cache)
+        if self._plain is None:
+            self._plain = image_features(self._dataset, self._items, self._backbone, self._cache)
+        return self._plain
 
     def batches(self) -> Iterator[LazyBatch]:
         """The images in order, `BATCH` at a time; pixels are read only when a method asks."""

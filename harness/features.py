@@ -7,6 +7,7 @@ in which order, which view. Files are shared by all workers; a lock lets one of 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,22 +28,26 @@ class FeatureCache:
         self.root = root
         self.computed = 0
         """How many entries this object had to compute, for tests and reports."""
+        self.seconds = 0.0
+        """Spent computing entries, or waiting for another process to."""
         self._open: dict[str, Tensor] = {}
 
     def get(self, key: Mapping[str, Any], compute: Callable[[], Tensor]) -> Tensor:
         """The cached tensor of `key`; computed, written and synced first if it is not there.
 
-        The result is read-only by agreement: its memory is the file's. A file that does not match
-        its checksum is computed again.
+        The result is shared by all who ask, so it must not be written to; what plug-ins see is a
+        copy. A file that does not match its checksum is computed again.
         """
         name = content_id(dict(key))
         if name not in self._open:
             path = self.root / name[:2] / f"{name}.npy"
+            start = time.perf_counter()
             if not _intact(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with FileLock(path.with_suffix(".lock")):
                     if not _intact(path):  # another worker may have been first
                         self._compute(path, compute)
+            self.seconds += time.perf_counter() - start
             array = np.load(path, mmap_mode="c")  # copy on write: no write reaches the file
             self._open[name] = torch.from_numpy(array)
         return self._open[name]

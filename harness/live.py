@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness.estimate import Estimator
@@ -29,6 +30,7 @@ class Live:
         self._total = len(cells)
         self._running: dict[str, Cell] = {}
         self._failed = 0
+        self._estimated, self._said = 0.0, ""
         self._start = self._printed = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -86,13 +88,24 @@ class Live:
         text = f"{len(self._running)} running, {self._failed} failed"
         left = self._time_left()
         self._progress.update(
-            self._task, completed=done, description=f"{text}  [dim]{_short(now)}[/dim]", left=left
+            self._task,
+            completed=done,
+            description=f"{text}  [dim]{escape(_short(now))}[/dim]",
+            left=left,
         )
         if not self._console.is_terminal and time.monotonic() - self._printed > 10:
             self._printed = time.monotonic()
             self.notice(f"{done}/{self._total} cells done, {text}, {left}".rstrip(", "))
 
     def _time_left(self) -> str:
+        """Worked out at most twice a second: it looks at every cell that is left."""
+        if time.monotonic() - self._estimated < 0.5 and self._left:
+            return self._said
+        self._estimated = time.monotonic()
+        self._said = self._estimate()
+        return self._said
+
+    def _estimate(self) -> str:
         seconds = self._estimator.total(self._left.values(), self._workers)
         if seconds is None:
             return ""

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import types
-import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from harness import registry
 from harness.augment import AugmentSpec
 from harness.backbones.spec import BackboneSpec
 from harness.canonical import content_id
@@ -22,10 +16,8 @@ from harness.datasets.spec import DatasetSpec
 from harness.errors import HarnessError, did_you_mean
 from harness.record import SCHEMA, Record
 from harness.store import Contents
-from harness.suite import MethodEntry, SuiteFile
-from harness.yaml_lines import Where
-
-METHODS = "harness.methods"
+from harness.suite import SuiteFile, located
+from harness.variants import Variant, variants_of
 
 
 @dataclass(frozen=True)
@@ -75,34 +67,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A method with one complete configuration."""
-
-    label: str
-    reference: str
-    name: str
-    note: str
-    uses_support: bool
-    config: dict[str, Any]
-    source: str
-    search: dict[str, list[Any]] | None
-
-
-@dataclass(frozen=True)
 class Plan:
     """The cells of a suite, in the order they run: grouped by data set, so workers stay warm."""
 
     suite: SuiteFile
     cells: tuple[Cell, ...]
 
-    def select(self, **only: Sequence[str]) -> Plan:
-        """The cells whose label, method, dataset, shots and seed are among the values given."""
-        chosen = [
-            cell
-            for cell in self.cells
-            if all(_answers(cell, key, values) for key, values in only.items())
-        ]
-        return dataclasses.replace(self, cells=tuple(chosen))
+    def keep(self, wanted: Callable[[Cell], bool]) -> Plan:
+        """The plan of the wanted cells only."""
+        return dataclasses.replace(self, cells=tuple(filter(wanted, self.cells)))
 
 
 @dataclass(frozen=True)
@@ -141,18 +114,17 @@ def make_plan(suite: SuiteFile) -> Plan:
     from harness.backbones import weights_fingerprint
 
     given = suite.suite
-    variants = list(_variants(suite))
-    with _located(suite, ("backbone",)):
+    variants = variants_of(suite)
+    with located(suite, ("backbone",)):
         backbone = given.backbone.resolve(suite.path.parent)
         weights = weights_fingerprint(backbone)
-    with _located(suite, ("sampler",)):
+    with located(suite, ("sampler",)):
         samplers = _samplers(suite)
     cells: dict[str, Cell] = {}
     for data, retention in _sets(suite):
         here = {
             "schema": SCHEMA,
             "backbone": {"name": backbone.name, "weights": weights, "precision": given.precision},
-            "augment": given.augment.model_dump(mode="json"),
             "dataset": {"name": data.spec.name, "fingerprint": data.fingerprint},
             "templates": list(data.templates),
             "retention": [held_out.identity() for held_out in retention],
@@ -189,25 +161,36 @@ def _sets(suite: SuiteFile) -> Iterator[tuple[_Set, list[_Set]]]:
     given, base = suite.suite, suite.path.parent
     held_out = []
     for position, spec in enumerate(given.retention):
-        with _located(suite, ("retention", position)):
+        with located(suite, ("retention", position)):
             held_out.append(_set(spec.resolve(base), given.templates))
+    # By name: in which order a suite lists them changes no number, so it must change no id.
+    in_order = sorted(held_out, key=lambda other: other.spec.name)
+    splits = ("train", "val", "test") if given.protocol == "val_search" else ("train", "test")
     for position, spec in enumerate(given.datasets):
-        with _located(suite, ("datasets", position)):
+        with located(suite, ("datasets", position)):
             whole = spec.resolve(base)
-            others = [other for other in held_out if other.spec.name != spec.name]
+            others = [other for other in in_order if other.spec.name != spec.name]
             if given.setting == "base_to_new":
-                halves = [_set(_half(whole, half), given.templates) for half in ("base", "new")]
-                yield halves[0], [halves[1], *others]
+                base_half = _set(_half(whole, "base"), given.templates, splits)
+                yield base_half, [_set(_half(whole, "new"), given.templates), *others]
             else:
-                yield _set(whole, given.templates, trains=True), others
+                yield _set(whole, given.templates, splits), others
 
 
-def _set(spec: DatasetSpec, templates: tuple[str, ...] | None, trains: bool = False) -> _Set:
+def _set(
+    spec: DatasetSpec, templates: tuple[str, ...] | None, splits: tuple[str, ...] = ()
+) -> _Set:
+    """A data set to adapt to, with the `splits` that this takes; without them, a retention set."""
     from harness.datasets import load_dataset
 
     data = load_dataset(spec)
-    if trains:
-        data.items("train")  # a retention set has none, and says so
+    for split in splits or ("test",):
+        data.items(split)  # raises where there is none
+    if not splits and not data.has_pixels:
+        raise HarnessError(
+            f"{spec.name}: pre-computed features cannot serve as a retention set: no encoder can "
+            "be adapted and run on them"
+        )
     return _Set(spec, data.fingerprint, templates or data.templates)
 
 
@@ -254,7 +237,7 @@ def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) 
     slots = {_slot(record.label, record.cell) for record in everything}
     done, failed, stale, new = [], [], [], []
     for cell in plan.cells:
-        if cell.id in contents.records:
+        if cell.id in contents.records and not _lacks_logits(cell, contents):
             done.append(cell)
         elif cell.id in contents.failures:
             failed.append(cell)
@@ -263,6 +246,12 @@ def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) 
         else:
             new.append(cell)
     return Progress(tuple(done), tuple(failed), tuple(stale), tuple(new))
+
+
+def _lacks_logits(cell: Cell, contents: Contents) -> bool:
+    """Whether a finished cell must run again because its logits are asked for and were not kept."""
+    finished = contents.records[cell.id].status == "ok"
+    return cell.keep_logits and finished and cell.id not in contents.logits
 
 
 def _axes(
@@ -279,13 +268,15 @@ def _axes(
         "source": variant.source,
     }
     if not variant.uses_support:
-        return {"shots": 0, "seed": 0, "sampler": "none", "protocol": "fixed", "method": method}
+        none = {"sampler": "none", "augment": None, "protocol": "fixed"}
+        return {"shots": 0, "seed": 0, **none, "method": method}
     if given.protocol != "fixed":
         method["search"] = variant.search
     return {
         "shots": shots,
         "seed": seed,
         "sampler": sampler,
+        "augment": given.augment.model_dump(mode="json"),
         "protocol": given.protocol,
         "method": method,
     }
@@ -300,134 +291,6 @@ def _slot(label: str, identity: Mapping[str, Any]) -> tuple[Any, ...]:
         identity["shots"],
         identity["seed"],
         identity["protocol"],
-        identity["sampler"],
+        identity["sampler"].partition(":")[0],
+        *(held_out["name"] for held_out in identity["retention"]),
     )
-
-
-def _answers(cell: Cell, key: str, values: Sequence[str]) -> bool:
-    return str(getattr(cell, key)) in values
-
-
-class _located:
-    """Adds file and line to a `ValueError` raised inside."""
-
-    def __init__(self, suite: SuiteFile, where: Where) -> None:
-        self._suite, self._where = suite, where
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-    ) -> None:
-        if isinstance(error, ValueError):
-            raise self._suite.error(self._where, str(error)) from None
-
-
-def _variants(suite: SuiteFile) -> Iterator[Variant]:
-    labels: dict[str, Where] = {}
-    for position, entry in enumerate(suite.suite.methods):
-        where: Where = ("methods", position)
-        with _located(suite, where):
-            reference = registry.absolute(entry.name, suite.path.parent)
-            method = registry.find(METHODS, reference)
-            source = registry.source_hash(reference)
-        if entry.search is not None:
-            _check_keys(suite, (*where, "search"), method.Config, entry.search)
-        for label, config in _expand(suite, where, entry, method):
-            if label in labels:
-                raise suite.error(
-                    where, f'two entries are labelled "{label}"; give one of them a `label`'
-                )
-            labels[label] = where
-            yield Variant(
-                label, reference, method.name, method.note, method.uses_support, config, source,
-                entry.search,
-            )  # fmt: skip
-
-
-def _expand(
-    suite: SuiteFile, where: Where, entry: MethodEntry, method: Any
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The labelled, complete configurations of one entry: the product of its lists."""
-    _check_keys(suite, (*where, "config"), method.Config, entry.config)
-    hints = typing.get_type_hints(method.Config)
-    grid = {k: v for k, v in entry.config.items() if _is_grid(v, hints[k])}
-    for key, values in grid.items():
-        if not values:
-            raise suite.error((*where, "config", key), "the grid is empty: list at least one")
-    for values in product(*grid.values()):
-        chosen = dict(zip(grid, values, strict=True))
-        label = entry.label or method.name
-        if grid:
-            label += "(" + ", ".join(f"{k}={v}" for k, v in chosen.items()) + ")"
-        yield label, _complete(suite, (*where, "config"), method.Config, {**entry.config, **chosen})
-
-
-def _is_grid(value: Any, hint: Any) -> bool:
-    """A list is a grid, unless the setting itself is a sequence; then a list of lists is."""
-    if not isinstance(value, list):
-        return False
-    options = typing.get_args(hint) if typing.get_origin(hint) in _UNIONS else (hint,)
-    if any(typing.get_origin(option) in (tuple, list) for option in options):
-        return bool(value) and all(isinstance(item, list) for item in value)
-    return True
-
-
-_UNIONS = (typing.Union, types.UnionType)
-
-
-def _check_keys(suite: SuiteFile, where: Where, config: type[Any], given: Iterable[str]) -> None:
-    known = [field.name for field in dataclasses.fields(config)]
-    for key in given:
-        if key not in known:
-            raise suite.error((*where, key), f'unknown setting "{key}"{did_you_mean(key, known)}')
-
-
-def _complete(
-    suite: SuiteFile, where: Where, config: type[Any], given: dict[str, Any]
-) -> dict[str, Any]:
-    """The whole configuration, defaults filled in, as plain JSON values."""
-    try:
-        built = TypeAdapter(config).validate_python(given)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = tuple(p for p in problem["loc"] if p in given)
-        message = str(problem["msg"]).removeprefix("Value error, ")
-        if place:
-            message += f" (found {given[str(place[0])]!r})"
-        raise suite.error((*where, *place), message) from None
-    plain = TypeAdapter(config).dump_python(built, mode="json")
-    assert isinstance(plain, dict)
-    return plain
-
-
-def build_config(config: type[Any], values: Mapping[str, Any]) -> Any:
-    """The Config that `Cell.config` was made from."""
-    return TypeAdapter(config).validate_python(dict(values))
-
-
-def parse_only(words: Sequence[str]) -> dict[str, list[str]]:
-    """`["dataset=digits,letters", "shots=4"]` → values by key.
-
-    Raises:
-        HarnessError: no "=", or an unknown key.
-    """
-    known = ("label", "method", "dataset", "shots", "seed")
-    only: dict[str, list[str]] = {}
-    for word in words:
-        key, equals, values = word.partition("=")
-        if not equals or not values:
-            raise HarnessError(f'--only {word}: write key=value, e.g. "dataset=digits"')
-        if key not in known:
-            raise HarnessError(f'--only {word}: unknown key "{key}"{did_you_mean(key, known)}')
-        only.setdefault(key, []).extend(values.split(","))
-    return only
-
-
-def store_root(results: str | None) -> Path:
-    """Where results go: the folder given, else `results/` in the working folder."""
-    return Path(results) if results else Path("results")

@@ -10,6 +10,8 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from harness.canonical import content_id
+
 SCHEMA = 1
 """Raised whenever a change of the engine can change a number: every older record becomes stale."""
 
@@ -59,6 +61,8 @@ class Cost:
     """Candidate configurations tried by the protocol's search; 0 under `fixed`."""
     peak_memory_mib: float
     trainable: int
+    feature_seconds: float = 0.0
+    """Spent on frozen features that other cells then find in the cache; not in the other times."""
 
 
 @dataclass(frozen=True)
@@ -134,4 +138,6 @@ class Record:
             data["retention"] = {k: v and Retention(**v) for k, v in data["retention"].items()}
         except (TypeError, AttributeError) as error:
             raise CorruptRecord(f"a field has the wrong shape: {error}") from None
+        if content_id(data["cell"]) != data["id"]:
+            raise CorruptRecord("its id is not the hash of its cell: the file was changed")
         return cls(**data)

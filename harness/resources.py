@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from harness import seeds
+from harness import registry, seeds
 from harness.datasets import Dataset, Item, load_dataset
 from harness.datasets.spec import DatasetSpec
 from harness.episode import Episode, draw
@@ -17,7 +18,7 @@ from harness.evaluation import Evaluation, text_features
 from harness.features import FeatureCache
 from harness.plan import Cell
 from harness.support import Drawn, FeatureSupport, ImageSupport
-from harness.task import Classes, Support, Task
+from harness.task import Classes, Method, Support, Task
 
 if TYPE_CHECKING:
     from harness.backbones import Backbone
@@ -37,18 +38,45 @@ class Resources:
         self.device = device
         self._test_features = FeatureCache(cache)
         self._support_features = FeatureCache(cache)  # apart: it is reachable from a task
+        self._methods: dict[str, tuple[type[Method], str]] = {}
         self._backbones: dict[str, Backbone] = {}
+        self._images: dict[tuple[str, str], list[np.ndarray]] = {}
         self._datasets: dict[DatasetSpec, Dataset] = {}
         self._evaluations: dict[tuple[str, DatasetSpec, tuple[str, ...]], Evaluation] = {}
         self._texts: dict[tuple[str, DatasetSpec, tuple[str, ...]], Tensor] = {}
 
+    def method(self, cell: Cell) -> type[Method]:
+        """The cell's method.
+
+        Raises:
+            StaleWorker: its source is not what the cell was planned with.
+        """
+        if cell.method not in self._methods:
+            source = registry.source_hash(cell.method)
+            self._methods[cell.method] = (registry.find_method(cell.method), source)
+        method, source = self._methods[cell.method]
+        _same("the method's source", source, cell.identity["method"]["source"])
+        return method
+
     def backbone(self, cell: Cell) -> Backbone:
+        """The cell's backbone, loaded once per worker.
+
+        Raises:
+            StaleWorker: its weights are not what the cell was planned with.
+        """
         from harness.backbones import load_backbone
 
         key = f"{cell.backbone_spec!r} {cell.precision}"
         if key not in self._backbones:
             self._backbones[key] = load_backbone(cell.backbone_spec, self.device, cell.precision)
-        return self._backbones[key]
+        found = self._backbones[key]
+        _same("the backbone's weights", found.fingerprint, cell.identity["backbone"]["weights"])
+        return found
+
+    @property
+    def feature_seconds(self) -> float:
+        """Seconds this worker has spent on features that later cells find in the cache."""
+        return self._test_features.seconds + self._support_features.seconds
 
     def dataset(self, spec: DatasetSpec) -> Dataset:
         if spec not in self._datasets:
@@ -72,6 +100,7 @@ class Resources:
         if cell.shots == 0:
             return Episode((), (), "none", 0)
         data = self.dataset(cell.dataset_spec)
+        _same("the data set", data.fingerprint, cell.identity["dataset"]["fingerprint"])
         whole = data.whole
         val = whole.splits.get("val", ())
         drawn = draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
@@ -92,7 +121,7 @@ class Resources:
             support=self._support(cell, episode.train, episode.id),
             val=self._support(cell, episode.val, episode.val_id) if with_val else None,
             backbone=backbone,
-            text_features=self._texts[key],
+            text_features=self._texts[key].clone(),  # a method may train what it is given
             generator=seeds.generator(
                 "train", cell.dataset, cell.shots, cell.seed, cell.identity["method"]["name"]
             ),
@@ -106,10 +135,31 @@ class Resources:
             features = torch.from_numpy(data.features(items)) if items else torch.empty(0, 0)
             return FeatureSupport(features, labels, backbone.device)
         return ImageSupport(
-            data.read(items) if items else [],
+            self._read(data, items, draw_id),
             labels,
             Drawn(data.fingerprint, tuple(item.impath for item in items), draw_id),
             backbone,
             cell.augment,
             self._support_features,
+        )
+
+    def _read(self, data: Dataset, items: tuple[Item, ...], draw_id: str) -> list[np.ndarray]:
+        """The images of a draw; those of the last two are kept, for its other methods."""
+        key = (data.fingerprint, draw_id)
+        if key not in self._images:
+            while len(self._images) >= 2:  # a support and a validation set
+                del self._images[next(iter(self._images))]
+            self._images[key] = data.read(items) if items else []
+        return self._images[key]
+
+
+class StaleWorker(RuntimeError):
+    """A worker has other code, weights or data than its cells were planned with."""
+
+
+def _same(what: str, here: str, planned: str) -> None:
+    if here != planned:
+        raise StaleWorker(
+            f"{what} changed since the run was planned ({planned[:12]} → {here[:12]}): "
+            "run the same command again"
         )

@@ -30,6 +30,8 @@ class Contents:
     failures: dict[str, Record] = field(default_factory=dict)
     corrupt: dict[Path, str] = field(default_factory=dict)
     """Files that are not whole records, and why."""
+    logits: set[str] = field(default_factory=set)
+    """Ids of cells whose logits were kept."""
 
 
 class Store:
@@ -39,12 +41,13 @@ class Store:
         self.root = root
         self.cells = root / "cells"
         self.failures = root / "failures"
+        self.logits = root / "logits"
         self.cache = root / "cache"
 
     def load(self, ids: Iterable[str]) -> Contents:
         """The records and failures of these cells; corrupt files are reported, not raised."""
         wanted = list(ids)
-        contents = Contents()
+        contents = Contents(logits=_ids_in(self.logits, ".npz"))
         finished, failed = _ids_in(self.cells), _ids_in(self.failures)
         for cell_id in wanted:
             if cell_id in finished:
@@ -61,14 +64,14 @@ class Store:
         """Keep a record. A finished cell's earlier failure is removed.
 
         Raises:
-            OSError: nothing was changed, e.g. because the disk is full.
+            OSError: e.g. a full disk; no record was changed.
         """
         if logits is not None:
             import numpy as np
 
             arrays = logits
             write_atomically(
-                self.root / "logits" / f"{record.id}.npz",
+                self.logits / f"{record.id}.npz",
                 lambda file: np.savez_compressed(file, **arrays),  # type: ignore[arg-type]
             )
         folder = self.failures if record.status == "failed" else self.cells
@@ -98,9 +101,9 @@ class Store:
             contents.corrupt[path] = str(error)
 
 
-def _ids_in(folder: Path) -> set[str]:
+def _ids_in(folder: Path, suffix: str = ".json") -> set[str]:
     try:
         with os.scandir(folder) as entries:
-            return {e.name[:-5] for e in entries if e.name.endswith(".json")}
+            return {e.name.removesuffix(suffix) for e in entries if e.name.endswith(suffix)}
     except FileNotFoundError:
         return set()

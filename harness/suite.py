@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -116,6 +117,25 @@ class SuiteFile:
     def error(self, where: Where, message: str) -> HarnessError:
         """An error that names the file, the line and the place."""
         return _error(self.path, self.lines, where, message)
+
+
+class located:
+    """Adds file and line to a `ValueError` raised inside."""
+
+    def __init__(self, suite: SuiteFile, where: Where) -> None:
+        self._suite, self._where = suite, where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, ValueError):
+            raise self._suite.error(self._where, str(error)) from None
 
 
 def load_suite(path: Path) -> SuiteFile:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from harness import seeds
 from harness.augment import AugmentSpec
-from harness.encoding import encode, encoder_key, to_tensor
+from harness.encoding import BATCH, encode, encoder_key, to_tensor
 from harness.features import FeatureCache
 from harness.images import augment
 from harness.task import Batch, FeaturesOnlyError, Support
@@ -70,7 +70,13 @@ class ImageSupport(Support):
         # Addressed by the draw and not by the method: all methods see the same views.
         generator = seeds.generator("view", self._drawn.id, number)
         key = {"view": number, "augment": self._how.model_dump(mode="json")}
-        return self._cached(key, lambda: self._augmented(self._images, generator))
+
+        def augmented() -> Tensor:
+            starts = range(0, len(self._images), BATCH)
+            chunks = [self._images[start : start + BATCH] for start in starts]
+            return torch.cat([self._augmented(chunk, generator) for chunk in chunks])
+
+        return self._cached(key, augmented)
 
     def _cached(self, view: dict[str, object], images: Callable[[], Tensor]) -> Tensor:
         key = {
@@ -80,7 +86,8 @@ class ImageSupport(Support):
             **view,
         }
         found = self._cache.get(key, lambda: encode(images(), self._backbone))
-        return found.to(self._backbone.device)
+        # A copy: a method may train what it is given, and the cache outlives the cell.
+        return found.to(self._backbone.device, copy=True)
 
     def _augmented(self, images: Sequence[np.ndarray], generator: torch.Generator) -> Tensor:
         backbone = self._backbone
@@ -96,15 +103,15 @@ class FeatureSupport(Support):
 
     def __init__(self, features: Tensor, labels: Tensor, device: torch.device) -> None:
         self.labels = labels.to(device)
-        self._features = features.to(device)
+        self._features = features.to(device, copy=True)
 
     @property
     def features(self) -> Tensor:
-        return self._features
+        return self._features.clone()
 
     def views(self, count: int) -> Tensor:
         """The features as they are, `count` times: there are no pixels to augment."""
-        return self._features.expand(count, -1, -1)
+        return self._features.repeat(count, 1, 1)
 
     def batch(self, indices: Tensor, generator: torch.Generator) -> Tensor:
         raise FeaturesOnlyError("this data set has pre-computed features and no pixels")
@@ -114,7 +121,7 @@ class FeatureSupport(Support):
 
 
 class LazyBatch(Batch):
-    """Images to be classified: pixels and frozen features, each produced when first read."""
+    """Images to be classified: pixels and frozen features, each produced when read, as a copy."""
 
     def __init__(
         self, size: int, images: Callable[[], Tensor], features: Callable[[], Tensor]
@@ -128,8 +135,8 @@ class LazyBatch(Batch):
 
     @property
     def images(self) -> Tensor:
-        return self._images()
+        return self._images().clone()
 
     @property
     def features(self) -> Tensor:
-        return self._features()
+        return self._features().clone()

@@ -49,6 +49,11 @@ def read(path: Path) -> tuple[Any, dict[Where, int]]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise HarnessError(f"{where}: {getattr(error, 'problem', None) or error}") from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, HarnessError):
+            raise
+        reason = "it refers to itself" if isinstance(error, RecursionError) else error
+        raise HarnessError(f"{path}: {reason}") from None
     finally:
         loader.dispose()
 

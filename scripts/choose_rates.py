@@ -3,7 +3,8 @@
     python -m scripts.choose_rates [suites/search/rates.yaml] [--results DIR]
 
 Prints, per method and candidate, the mean few-shot validation accuracy over all cells (each cell
-weighs the same) and marks the best; ties go to the earlier candidate. Sees no test figure.
+weighs the same) and marks the best; ties go to the earlier candidate. Test figures are
+refused.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def main(suite: Path, results: Path) -> None:
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record in records.values():
         for trial in record.search:
+            if trial["on"] != "val":
+                raise click.ClickException(f"{record.label} was searched on {trial['on']}")
             searched = record.cell["method"].get("search") or trial["config"]
             values = {name: trial["config"][name] for name in searched}
             found[record.label][json.dumps(values)].append(trial["top1"])

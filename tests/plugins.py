@@ -61,6 +61,49 @@ class WrongShape(Method):
         return Constant(len(task.classes) + 1)
 
 
+class NotANumber(Method):
+    name = "not_a_number"
+    Config = Nothing
+
+    def fit(self, task: Task) -> Classifier:
+        classifier = Constant(len(task.classes))
+        classifier.details = lambda: {"loss": float("nan")}  # type: ignore[method-assign]
+        return classifier
+
+
+class Leaves(Method):
+    name = "leaves"
+    Config = Nothing
+
+    def fit(self, task: Task) -> Classifier:
+        raise SystemExit(0)
+
+
+class Vandal(Method):
+    """Writes into every tensor it is given."""
+
+    name = "vandal"
+    Config = Nothing
+
+    def fit(self, task: Task) -> Classifier:
+        for tensor in (
+            task.text_features,
+            task.support.features,
+            task.support.views(2),
+            task.support.labels,
+            task.support.plain(torch.arange(2)),
+        ):
+            tensor.zero_()
+
+        class Writes(Constant):
+            def logits(self, batch: Batch) -> torch.Tensor:
+                batch.features.zero_()
+                batch.images.zero_()
+                return super().logits(batch)
+
+        return Writes(len(task.classes))
+
+
 class DiesOnce(Method):
     """Ends its worker the first time (the file in its config marks it), as a kill -9 would."""
 

@@ -119,6 +119,49 @@ def test_logits_of_the_wrong_shape_are_a_failure_with_the_shapes(
     assert "11)" in record.failure.message and "10)" in record.failure.message
 
 
+def test_details_that_are_no_number_fail_their_cell_only(plan_of: MakePlan, tmp_path: Path) -> None:
+    run = Run(plan_of(with_plugin("NotANumber", text=ONE_SET)), tmp_path / "r")
+    assert (run.result.ran, run.result.failed) == (3, 1)
+
+
+def test_leaving_the_program_fails_the_cell_only(plan_of: MakePlan, tmp_path: Path) -> None:
+    run = Run(plan_of(with_plugin("Leaves", text=ONE_SET)), tmp_path / "r")
+    assert (run.result.ran, run.result.failed) == (3, 1)
+
+
+def test_a_method_that_writes_into_what_it_is_given_harms_no_other_cell(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    others = "  - tip_adapter\n"
+    clean = Run(plan_of(ONE_SET + others), tmp_path / "clean")
+    text = with_plugin("Vandal", text=ONE_SET.replace("  - zero_shot\n", ""))
+    order = text + "  - zero_shot\n" + others
+    run = Run(plan_of(order), tmp_path / "r")
+    for cell_id, record in clean.contents.records.items():
+        assert run.contents.records[cell_id].metrics == record.metrics
+
+
+def test_keeping_logits_later_runs_the_cells_again(plan_of: MakePlan, tmp_path: Path) -> None:
+    Run(plan_of(ONE_SET), tmp_path / "r")
+    plan = plan_of(ONE_SET + "keep_logits: true\n")
+    assert Run(plan, tmp_path / "r").result.ran == 2
+    assert Run(plan, tmp_path / "r").result.ran == 0
+
+
+def test_a_method_edited_during_the_run_is_not_filed_under_its_old_source(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(PLUGINS.read_text())
+    plan = plan_of(ONE_SET + "  - mine.py:Slow\n")
+    mine.write_text(PLUGINS.read_text() + "# edited\n")
+    run = Run(plan, tmp_path / "r")
+    (record,) = run.contents.failures.values()
+    assert record.failure is not None
+    assert record.failure.kind == "infrastructure"
+    assert "source changed since the run was planned" in record.failure.message
+
+
 def test_a_memory_fault_is_tried_once_more_at_the_end(plan_of: MakePlan, tmp_path: Path) -> None:
     config = f"{{path: {tmp_path / 'marker'}}}"
     run = Run(plan_of(with_plugin("OutOfMemoryOnce", config, ONE_SET)), tmp_path / "r")
@@ -216,7 +259,7 @@ def test_searching_by_ray_tune_finds_what_the_serial_search_finds(
     text = with_plugin("Chooser", text=ONE_SET).replace(
         "backbone: glyphs", "backbone: glyphs\nprotocol: val_search"
     )
-    plan = plan_of(text).select(label=["chooser"])
+    plan = plan_of(text).keep(lambda cell: cell.label == "chooser")
     serial = Run(plan, tmp_path / "serial")
     tuned = Run(plan, tmp_path / "tuned", "ray", workers=2, tune=True)
     assert tuned.contents.failures == {}

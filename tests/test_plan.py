@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from conftest import SMALL, MakePlan
 
 from harness import registry
 from harness.errors import HarnessError
-from harness.plan import make_plan, parse_only, progress
+from harness.only import only
+from harness.plan import make_plan, progress
 from harness.record import Record
 from harness.store import Contents
 from harness.suite import load_suite
@@ -57,9 +59,7 @@ def test_ids_do_not_depend_on_labels_paths_names_or_order(plan_of: MakePlan) -> 
         ("linear_probe}", "linear_probe, config: {C: 2.0}}"),
     ],
 )
-def test_whatever_can_change_a_number_changes_the_id(
-    plan_of: MakePlan, old: str, new: str
-) -> None:
+def test_whatever_can_change_a_number_changes_the_id(plan_of: MakePlan, old: str, new: str) -> None:
     before = {c.id for c in plan_of().cells if c.shots}
     assert not before & {c.id for c in plan_of(SMALL.replace(old, new)).cells if c.shots}
 
@@ -124,6 +124,10 @@ def test_done_failed_stale_and_new(plan_of: MakePlan) -> None:
         ("{name: linear_probe}", "zero_shot", [":9:", 'labelled "zero_shot"']),
         ("- zero_shot", "- nowhere.py:X", [":8:", "nowhere.py", "no such file"]),
         ("[digits, georgian]", "[glyph_names]", [":2:", 'no "train" split', "retention"]),
+        ("- zero_shot", "- {name: lora, search: {lr: [1.0]}}", [":8:", "only under protocol"]),
+        ("- zero_shot", "- {name: linear_probe, label: LP}", [":9:", "same configuration"]),
+        ("{name: linear_probe}", "{name: linear_probe, config: {C: .inf}}", [":9:", "infinity"]),
+        ("backbone: glyphs", "backbone: glyfs", [":1:", '"glyfs"']),
     ],
 )
 def test_bad_names_and_settings_name_line_and_fix(
@@ -135,13 +139,48 @@ def test_bad_names_and_settings_name_line_and_fix(
         assert word in str(caught.value)
 
 
-def test_only() -> None:
-    assert parse_only(["dataset=a,b", "shots=4"]) == {"dataset": ["a", "b"], "shots": ["4"]}
-    for word in ("dataset", "dataset=", "datset=a"):
-        with pytest.raises(HarnessError, match=word):
-            parse_only([word])
+def test_only_keeps_what_answers_and_the_zero_shot_rows(plan_of: MakePlan) -> None:
+    chosen = only(plan_of(), ["dataset=digits", "shots=2"])
+    assert [str(c) for c in chosen.cells] == [
+        "zero_shot on digits",
+        "linear_probe on digits shots=2 seed=1",
+    ]
 
 
-def test_select(plan_of: MakePlan) -> None:
-    chosen = plan_of().select(dataset=["digits"], shots=["2"])
-    assert [str(cell) for cell in chosen.cells] == ["linear_probe on digits shots=2 seed=1"]
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("dataset", "key=value"),
+        ("dataset=", "key=value"),
+        ("datset=digits", 'did you mean "dataset"?'),
+        ("dataset=digts", 'did you mean "digits"?'),
+        ("shots=3", "(known: 1, 2)"),
+        ("shots=0", "(known: 1, 2)"),
+    ],
+)
+def test_only_refuses_what_no_cell_answers(plan_of: MakePlan, word: str, said: str) -> None:
+    with pytest.raises(HarnessError, match=re.escape(said)):
+        only(plan_of(), [word])
+
+
+def test_the_order_of_retention_sets_changes_no_id(plan_of: MakePlan) -> None:
+    one = SMALL.replace("retention: [digits]", "retention: [digits, glyph_names]")
+    two = SMALL.replace("retention: [digits]", "retention: [glyph_names, digits]")
+    assert ids(plan_of(one)) == ids(plan_of(two))
+
+
+def test_a_draw_from_a_file_is_identified_by_its_content(plan_of: MakePlan, tmp_path: Path) -> None:
+    text = SMALL.replace("shots: [1, 2]", "shots: [1]") + "sampler: file:draw.jsonl\n"
+    with pytest.raises(HarnessError, match=r"draw\.jsonl: No such file"):
+        plan_of(text)
+    (tmp_path / "draw.jsonl").write_text("{}")
+    before = ids(plan_of(text))
+    (tmp_path / "draw.jsonl").write_text("{ }")
+    assert len(before & ids(plan_of(text))) == 2, "only zero-shot keeps its id"
+
+
+def test_base_to_new_adapts_to_one_half_and_holds_the_other_out(plan_of: MakePlan) -> None:
+    plan = plan_of(SMALL + "setting: base_to_new\n")
+    assert {c.dataset for c in plan.cells} == {"digits-base", "georgian-base"}
+    for cell in plan.cells:
+        assert cell.retention_specs[0].name == cell.dataset.replace("base", "new")

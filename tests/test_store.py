@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.canonical import content_id
 from harness.record import CorruptRecord, Cost, Draw, Failure, Metrics, Record, Retention
 from harness.store import Store
 
+CELL = {"method": {"name": "lora"}}
 OK = Record(
-    id="a" * 64,
+    id=content_id(CELL),
     label="lora",
-    cell={"method": {"name": "lora"}},
+    cell=CELL,
     status="ok",
     metrics=Metrics(100, 50.0, 49.5, 3.25, 40.0, 10.0, 5, 15),
     retention={"glyph_names": Retention(960, 70.0, 75.0, -5.0), "digits": None},
@@ -65,7 +67,8 @@ def test_a_failure_is_kept_apart_and_goes_when_the_cell_succeeds(tmp_path: Path)
         lambda text: text.replace('"top1"', '"top2"', 1),
         lambda text: text.replace('"label"', '"lable"'),
         lambda text: text.replace('"schema": 1', '"schema": 0'),
-        lambda text: text.replace("a" * 64, "b" * 64),
+        lambda text: text.replace(OK.id, "b" * 64),
+        lambda text: text.replace('"name": "lora"', '"name": "dora"'),
     ],
 )
 def test_a_damaged_file_is_reported_and_set_aside_not_lost(tmp_path: Path, damage: Any) -> None:
@@ -89,9 +92,7 @@ def test_corruption_names_the_line() -> None:
         Record.from_json('{"schema": 1,\n oops}')
 
 
-def test_a_full_disk_leaves_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
     store.write(OK)
 

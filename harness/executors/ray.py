@@ -8,6 +8,7 @@ memory is tried once more when nothing else runs.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from harness.cell import Outcome, failure_record, run_cell
 from harness.errors import HarnessError
@@ -46,9 +47,8 @@ class RayExecutor:
 
     def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]:
         _connect(settings)
-        pool = _Pool(settings)
         try:
-            yield from pool.run(cells)
+            yield from _Pool(settings).run(cells)
         finally:
             ray.shutdown()  # also ends the actors, and what they were doing
 
@@ -56,48 +56,66 @@ class RayExecutor:
 class _Pool:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # Trials of Ray Tune run side by side within a cell, so that one cell at a time suffices.
+        self._size = 1 if settings.tune else settings.workers
+        # Here threads are set by hand (workers × threads ≤ cores) and Ray need not count CPUs; in
+        # a shared cluster it must.
+        cpus = 0 if settings.address is None else settings.threads
         gpus = _gpus_per_worker(settings)
-        # Threads are set by hand (workers × threads ≤ cores), so that Ray need not count CPUs.
-        self._actor: Any = ray.remote(num_cpus=0, num_gpus=gpus, max_restarts=0)(_Worker)
+        self._actor: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0)(_Worker)
+        self._starved: set[str] = set()
         self._busy: dict[Any, tuple[Any, Cell, int]] = {}
         self._idle: list[Any] = []
 
     def run(self, cells: Sequence[Cell]) -> Iterator[Event]:
         queue = deque((cell, 1) for cell in cells)
         alone: deque[tuple[Cell, int]] = deque()
-        self._idle = [self._new() for _ in range(min(self._settings.workers, len(cells)))]
+        self._idle = [self._new() for _ in range(min(self._size, len(cells)))]
         while queue or self._busy or alone:
             if not queue and not self._busy:
+                self._only_one()  # what starved beside others gets a fresh worker to itself
                 queue.append(alone.popleft())
             while queue and self._idle:
                 cell, attempt = queue.popleft()
                 actor = self._idle.pop()
                 self._busy[actor.run.remote(cell, attempt)] = (actor, cell, attempt)
                 yield Event("started", cell)
-            ready, _ = ray.wait(list(self._busy), num_returns=1)
-            for reference in ready:
-                actor, cell, attempt = self._busy.pop(reference)
-                try:
-                    outcome: Outcome = ray.get(reference)
-                except RayActorError as error:
-                    self._idle.append(self._new())
-                    message = f"its worker died ({_first_line(error)})"
-                    if attempt < ATTEMPTS:
-                        queue.appendleft((cell, attempt + 1))
-                        yield Event("retried", cell, message=message)
-                        continue
-                    outcome = Outcome(failure_record(cell, error, attempt, "infrastructure"))
-                except RayError as error:  # e.g. a record that cannot be sent
-                    self._idle.append(actor)
-                    outcome = Outcome(failure_record(cell, error, attempt, "infrastructure"))
-                else:
-                    self._idle.append(actor)
-                failure = outcome.record.failure
-                if failure is not None and failure.kind == "memory" and failure.attempt == 1:
-                    alone.append((cell, 2))
-                    yield Event("retried", cell, message=failure.message)
-                    continue
+            (reference,), _ = ray.wait(list(self._busy), num_returns=1)
+            actor, cell, attempt = self._busy.pop(reference)
+            outcome, message = self._outcome(reference, actor, cell, attempt)
+            failure = None if outcome is None else outcome.record.failure
+            if failure is not None and failure.kind == "memory" and cell.id not in self._starved:
+                self._starved.add(cell.id)
+                alone.append((cell, attempt + 1))
+                yield Event("retried", cell, message=failure.message)
+            elif outcome is None:
+                queue.appendleft((cell, attempt + 1))
+                yield Event("retried", cell, message=message)
+            else:
                 yield Event("finished", cell, outcome)
+
+    def _outcome(
+        self, reference: Any, actor: Any, cell: Cell, attempt: int
+    ) -> tuple[Outcome | None, str]:
+        """What came of a cell; (None, why) where it is to be tried again."""
+        try:
+            outcome: Outcome = ray.get(reference)
+        except RayTaskError as error:  # raised by the worker itself, such as a full disk
+            raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
+        except RayError as error:  # the worker died, or was killed for its memory
+            self._idle.append(self._new())
+            if isinstance(error, OutOfMemoryError):
+                return Outcome(failure_record(cell, error, attempt, "memory")), ""
+            if attempt < ATTEMPTS:
+                return None, f"its worker died ({_first_line(error)})"
+            return Outcome(failure_record(cell, error, attempt, "infrastructure")), ""
+        self._idle.append(actor)
+        return outcome, ""
+
+    def _only_one(self) -> None:
+        for actor in self._idle:
+            ray.kill(actor)
+        self._idle = [self._new()]
 
     def _new(self) -> Any:
         return self._actor.remote(replace(self._settings, cache=self._settings.cache.resolve()))
@@ -120,6 +138,7 @@ def _connect(settings: Settings) -> None:
             ray.init(address=settings.address, **common)
         else:
             ray.init(
+                address="local",  # never one that happens to run on this machine
                 num_cpus=max(settings.workers, 1),
                 include_dashboard=False,
                 _node_ip_address="127.0.0.1",
@@ -131,11 +150,13 @@ def _connect(settings: Settings) -> None:
 
 
 def _gpus_per_worker(settings: Settings) -> float:
+    """A share of a GPU such that all workers fit; none where the device names one itself."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    count = resources.get("GPU", 0.0)
-    if settings.device == "cpu" or not count:
+    count = int(resources.get("GPU", 0))
+    if settings.device not in ("auto", "cuda") or not count:
         return 0.0
-    return min(1.0, count / settings.workers)
+    per_gpu = math.ceil(settings.workers / count)
+    return math.floor(1e4 / per_gpu) / 1e4  # Ray counts in steps of 1e-4
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ therefore accuracies are those of the serial search.
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 from ray import tune
@@ -15,6 +16,7 @@ from harness.executors import Settings
 from harness.plan import Cell
 from harness.protocol import Evaluator
 from harness.resources import Resources
+from harness.task import NotApplicable
 
 
 class _Trial(tune.Trainable):
@@ -49,7 +51,8 @@ def tune_evaluator(cell: Cell, settings: Settings) -> Evaluator:
     """A function from candidates to accuracies, for one cell; `settings.workers` at a time.
 
     Raises:
-        RuntimeError: from the function, when a trial failed; with the trial's own error.
+        NotApplicable: from the function, where the method cannot run here.
+        RuntimeError: likewise, when a trial failed; with the trial's own error.
     """
 
     def evaluate(grid: list[dict[str, Any]]) -> list[float]:
@@ -64,15 +67,20 @@ def tune_evaluator(cell: Cell, settings: Settings) -> Evaluator:
                 reuse_actors=True,
                 max_concurrent_trials=settings.workers,
             ),
-            run_config=tune.RunConfig(storage_path=str(settings.cache / "tune"), verbose=0),
+            run_config=tune.RunConfig(
+                name=cell.id, storage_path=str(settings.cache / "tune"), verbose=0
+            ),
         )
         accuracies: dict[int, float] = {}
         results = tuner.fit()
         for result in (results[position] for position in range(len(results))):
+            if result.error is not None and NotApplicable.__name__ in str(result.error):
+                raise NotApplicable(str(result.error).strip().splitlines()[-1])
             if result.error is not None:
                 raise RuntimeError(f"a trial failed: {result.error}")
             assert result.config is not None and result.metrics is not None
             accuracies[result.config["number"]] = float(result.metrics["top1"])
+        shutil.rmtree(settings.cache / "tune" / cell.id, ignore_errors=True)
         return [accuracies[number] for number in range(len(grid))]
 
     return evaluate

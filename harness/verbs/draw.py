@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,5 +13,9 @@ def print_draw(split: Path, shots: int, seed: int, sampler: str) -> int:
     """Print `{"split", "impath", "label", "classname"}` per image, in drawing order."""
     splits = read_split(split)
     episode = draw(splits["train"], splits.get("val", ()), shots, seed, sampler)
-    sys.stdout.write(to_json_lines(episode))
+    try:
+        sys.stdout.write(to_json_lines(episode))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as in `harness draw … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -6,27 +6,34 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.plan import Plan, make_plan, parse_only
+from harness.only import only as restrict
+from harness.plan import Plan, make_plan
 from harness.store import Store
 from harness.suite import load_suite
 
 
 def report_suite(suite: Path, results: Path, out: Path | None, only: tuple[str, ...]) -> int:
     """Write the report; 1 where cells are missing, failed or corrupt, so that scripts notice."""
-    plan = make_plan(load_suite(suite)).select(**parse_only(only))
-    return write_report(plan, Store(results), out, Console())
+    plan = restrict(make_plan(load_suite(suite)), only)
+    store = Store(results)
+    return write_report(plan, store, out or report_folder(plan, store, only), Console())
 
 
-def write_report(plan: Plan, store: Store, out: Path | None, console: Console) -> int:
+def report_folder(plan: Plan, store: Store, only: tuple[str, ...]) -> Path:
+    """Where a report goes by default; that of some cells never replaces that of all."""
+    return store.root / "reports" / (plan.suite.suite.name + ("-only" if only else ""))
+
+
+def write_report(plan: Plan, store: Store, folder: Path, console: Console) -> int:
     """Write the report of a plan and print its leaderboard; returns the exit status."""
     from reports import build, leaderboard_text
 
     contents = store.load(cell.id for cell in plan.cells)
     for path, why in contents.corrupt.items():
         _say(console, f"{path}: {why}; counted as missing (harness run sets it aside and mends it)")
-    folder = out or store.root / "reports" / plan.suite.suite.name
     records = {**contents.failures, **contents.records}
-    report = build(plan.cells, records, folder, plan.suite.suite.name)
+    given = plan.suite.suite
+    report = build(plan.cells, records, folder, given.name, given.description)
     console.print(leaderboard_text(report), markup=False, highlight=False)
     finished = len(contents.records)
     if finished < len(plan.cells):

@@ -12,10 +12,11 @@ from harness.estimate import Estimator
 from harness.executors import Settings, make_executor
 from harness.grid import run_plan, survey
 from harness.live import Live, duration
-from harness.plan import make_plan, parse_only
+from harness.only import only as restrict
+from harness.plan import make_plan
 from harness.store import Store
 from harness.suite import load_suite
-from harness.verbs.report import write_report
+from harness.verbs.report import report_folder, write_report
 
 
 def run_suite(
@@ -31,8 +32,13 @@ def run_suite(
     only: tuple[str, ...],
 ) -> int:
     """Run, report, and return the exit status: 1 where failed cells remain."""
-    plan = make_plan(load_suite(suite)).select(**parse_only(only))
+    from harness.backbones.load import check_device
+
+    plan = restrict(make_plan(load_suite(suite)), only)
     store = Store(results)
+    if executor == "serial" and (workers or address):
+        raise HarnessError("--workers and --address are for --executor ray")
+    check_device(device, plan.suite.suite.precision)
     runner = make_executor(executor)
     workers = 1 if executor == "serial" else workers or max(1, cores() // threads)
     if search == "tune" and executor != "ray":
@@ -54,7 +60,7 @@ def run_suite(
     with Live(console, standing.to_do, estimator, workers) as live:
         result = run_plan(plan, store, runner, settings, live.event, live.notice)
         live.notice(f"{result.ran} cells run in {duration(live.seconds)}, {result.failed} failed")
-    return write_report(plan, store, out, console)
+    return write_report(plan, store, out or report_folder(plan, store, only), console)
 
 
 def cores() -> int:

@@ -14,7 +14,8 @@ from harness.errors import HarnessError
 from harness.estimate import Estimator
 from harness.grid import survey
 from harness.live import duration
-from harness.plan import METHODS, Plan, Progress, make_plan, parse_only
+from harness.only import only as restrict
+from harness.plan import Plan, Progress, make_plan
 from harness.store import Store
 from harness.suite import load_suite
 from harness.verbs.run import cores
@@ -26,7 +27,7 @@ def show_plan(
     suite: Path, results: Path, workers: int | None, as_json: bool, only: tuple[str, ...]
 ) -> int:
     """Print the cells and the estimated time."""
-    plan = make_plan(load_suite(suite)).select(**parse_only(only))
+    plan = restrict(make_plan(load_suite(suite)), only)
     store = Store(results)
     standing, corrupt = survey(plan, store)
     estimator = Estimator(store.all().records.values())
@@ -68,7 +69,7 @@ def show_plan(
 
 def show_status(suite: Path, results: Path, only: tuple[str, ...]) -> int:
     """Print counts and the reasons of failures; 1 where failed cells remain."""
-    plan = make_plan(load_suite(suite)).select(**parse_only(only))
+    plan = restrict(make_plan(load_suite(suite)), only)
     store = Store(results)
     standing, corrupt = survey(plan, store)
     console = Console(highlight=False, soft_wrap=True)
@@ -111,8 +112,8 @@ def show_list(what: str) -> int:
 
 def _methods() -> list[tuple[str, str]]:
     rows = []
-    for name in sorted(registry.plugins(METHODS)):
-        method = registry.find(METHODS, name)
+    for name in sorted(registry.plugins("harness.methods")):
+        method = registry.find_method(name)
         summary = (method.__doc__ or "").strip().splitlines()[0] if method.__doc__ else ""
         rows.append((name, f"{summary} [{method.note}]" if method.note else summary))
     return rows
