@@ -12,6 +12,9 @@ from typing import Any
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scikit-learn", "ray")
 
+CODE = ("harness", "methods", "reports")
+"""The folders, side by side, whose untracked files can change a number."""
+
 
 @functools.cache
 def provenance() -> dict[str, Any]:
@@ -28,7 +31,12 @@ def provenance() -> dict[str, Any]:
 
 
 def _git(folder: Path) -> dict[str, Any]:
-    """Commit and dirty flag, or None for both where the package is not in a checkout."""
+    """Commit and dirty flag of the checkout that `folder`, the package, is tracked in.
+
+    Both are None where there is none: a package installed below somebody else's repository, in a
+    virtual environment say, is not that repository's code. Dirty are changes to tracked files, and
+    files among the code that are not tracked.
+    """
 
     def git(*words: str) -> str | None:
         try:
@@ -39,9 +47,16 @@ def _git(folder: Path) -> dict[str, Any]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    commit = git("rev-parse", "HEAD")
-    changes = git("status", "--porcelain", "--untracked-files=no") if commit else None
-    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+    commit = None
+    if git("ls-files", "--error-unmatch", "__init__.py") is not None:
+        commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return {"commit": None, "dirty": None}
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    code = [f"../{name}" for name in CODE]
+    added = git("ls-files", "--others", "--exclude-standard", "--", *code)
+    known = changed is not None and added is not None
+    return {"commit": commit, "dirty": bool(changed or added) if known else None}
 
 
 def _version(package: str) -> str | None:
