@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,9 @@ from harness.datasets.dataset import Dataset, DatasetError, Item, digest
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 
+UNCOMPRESSED = frozenset({".bmp", ".ppm", ".tif", ".tiff"})
+"""Formats whose files are of one size wherever the images are: there the size says nothing."""
+
 _SHOWN = 3
 """How many bad files an error names; it counts all of them."""
 
@@ -33,20 +37,23 @@ class FileDataset(Dataset):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of class names, items, and the size of every file (not its bytes).
+        """SHA-256 of class names, items, and what stands for the pixels of every file.
+
+        That is the file's size, which is quick to ask for and differs between compressed images;
+        for uncompressed formats, whose size follows from height and width, a hash of the bytes.
 
         Raises:
             DatasetError: files are missing; they are counted, the first ones named.
         """
         paths = sorted({item.impath for items in self.splits.values() for item in items})
-        sizes = parallel(lambda impath: file_size(self.images / impath), paths)
-        missing = [path for path, size in zip(paths, sizes, strict=True) if size is None]
+        content = parallel(lambda impath: file_content(self.images / impath), paths)
+        missing = [path for path, found in zip(paths, content, strict=True) if found is None]
         if missing:
             raise DatasetError(
                 f"{self.name}: {len(missing)} of {len(paths)} images are missing below "
                 f"{self.images}: {some(missing)}"
             )
-        return digest(self.class_names, self.splits, sizes)
+        return digest(self.class_names, self.splits, content)
 
     def read(self, items: Sequence[Item]) -> list[NDArray[np.uint8]]:
         from harness.images import read_image  # imports torch
@@ -129,6 +136,17 @@ def file_size(path: Path) -> int | None:
     """Bytes of a file; None where it is missing."""
     try:
         return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
+def file_content(path: Path) -> int | str | None:
+    """What stands for a file in a fingerprint: its size, or a SHA-256; None where it is missing."""
+    if path.suffix.lower() not in UNCOMPRESSED:
+        return file_size(path)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
 
