@@ -3,14 +3,18 @@
 from reports.content import Content, gather, leaderboard_text
 from reports.export import Report, assemble, build, write
 from reports.frame import PlannedCell
+from reports.published import BadPublished, Published, load_published
 
 __all__ = [
+    "BadPublished",
     "Content",
     "PlannedCell",
+    "Published",
     "Report",
     "assemble",
     "build",
     "gather",
     "leaderboard_text",
+    "load_published",
     "write",
 ]

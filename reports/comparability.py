@@ -59,7 +59,7 @@ def _templates(frame: pd.DataFrame) -> list[str]:
 
 
 def _protocols(frame: pd.DataFrame) -> list[str]:
-    ranked = frame[frame["protocol"] != "oracle"]
+    ranked = frame[(frame["protocol"] != "oracle") & (frame["shots"] > 0)]
     if ranked["protocol"].nunique() <= 1:
         return []
     parts = [

@@ -12,6 +12,7 @@ from reports.comparability import completeness, warnings_of
 from reports.findings import findings
 from reports.frame import PlannedCell, broadcast, cell_frame, csv_columns, retention_frame
 from reports.leaderboard import Standing, leaderboard, standing
+from reports.parity import compare, parity_table
 from reports.provenance import (
     code_caveats,
     draw_table,
@@ -19,6 +20,7 @@ from reports.provenance import (
     provenance_table,
     undone_table,
 )
+from reports.published import Published
 from reports.table import Table, to_csv, to_markdown, to_text
 from reports.tables import (
     cost_table,
@@ -40,7 +42,8 @@ class Content:
     standing: Standing
     leaderboard: Table
     tables: Mapping[str, Sequence[Table]]
-    """per_dataset (one per data set), forgetting (one per shots), paired, cost."""
+    """per_dataset (one per data set), forgetting (one per shots), paired, cost, and published
+    where there are published numbers of the methods."""
     origin: Sequence[Table]
     """Methods with their configurations, provenance, draws."""
     undone: Table
@@ -50,14 +53,22 @@ class Content:
     """Cells planned, ok, failed, skipped and missing."""
 
 
-def gather(cells: Sequence[PlannedCell], records: Mapping[str, Record]) -> Content:
-    """What the records of `cells` say. Records of other cells are ignored."""
+def gather(
+    cells: Sequence[PlannedCell],
+    records: Mapping[str, Record],
+    published: Sequence[Published] = (),
+) -> Content:
+    """What the records of `cells` say, beside `published` numbers.
+
+    Records of other cells are ignored.
+    """
     frame = cell_frame(cells, records)
     grid = broadcast(frame, frame)
     retention = retention_frame(frame, records)
     at = standing(grid, frame, retention)
     used = [records[cell] for cell in frame["cell_id"] if cell in records]
     reference = reference_row(at)
+    compared = compare(published, grid, records)
     return Content(
         cells=frame,
         grid=grid,
@@ -68,6 +79,7 @@ def gather(cells: Sequence[PlannedCell], records: Mapping[str, Record]) -> Conte
             "forgetting": forgetting_tables(grid, retention, at),
             "paired": [paired_table(grid, at, reference)] if reference else [],
             "cost": [cost_table(frame, at)],
+            **({"published": [parity_table(compared)]} if compared else {}),
         },
         origin=[method_table(frame, records), provenance_table(used), draw_table(frame, records)],
         undone=undone_table(frame),

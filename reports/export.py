@@ -16,6 +16,7 @@ from reports import figures, plots
 from reports.content import Content, gather, table_files
 from reports.frame import PlannedCell
 from reports.html import Page, Plot, Section, render
+from reports.published import Published
 from reports.style import looks
 
 
@@ -33,9 +34,10 @@ def build(
     out: Path,
     title: str,
     description: str = "",
+    published: Sequence[Published] = (),
 ) -> Report:
     """Assemble the report of `cells` and write all its files into the folder `out`."""
-    report = assemble(cells, records, title, description)
+    report = assemble(cells, records, title, description, published)
     write(report, out)
     return report
 
@@ -45,12 +47,14 @@ def assemble(
     records: Mapping[str, Record],
     title: str,
     description: str = "",
+    published: Sequence[Published] = (),
 ) -> Report:
     """The report of `cells`; nothing is written. Records of other cells are ignored.
 
-    `title` and `description` (the suite's, plain text) head the page.
+    `title` and `description` (the suite's, plain text) head the page; `published` numbers (see
+    `load_published`) stand beside ours where the report has their methods.
     """
-    content = gather(cells, records)
+    content = gather(cells, records, published)
     drawn, overview = _draw(content, title)
     page = Page(
         title=title,
@@ -134,13 +138,14 @@ _TRADEOFF = (
 
 def _summary(content: Content) -> str:
     frame, at, counts = content.cells, content.standing, content.counts
+    few = frame[frame["shots"] > 0]
     shots = ", ".join(str(k) for k in at.shots if k) or "no"
     parts = [
         f"{len(at.info)} methods",
         f"{frame['dataset'].nunique()} data sets",
         f"{shots} shots",
-        f"{frame.loc[frame['shots'] > 0, 'seed'].nunique()} draws",
-        f"protocol {', '.join(frame['protocol'].unique())}",
+        f"{few['seed'].nunique()} draws",
+        f"protocol {', '.join((few if len(few) else frame)['protocol'].unique())}",
         f"backbone {', '.join(frame['backbone'].unique())}",
         f"{counts['ok']:,} of {counts['planned']:,} cells finished",
     ]
@@ -159,6 +164,8 @@ def _sections(content: Content, drawn: Mapping[str, Sequence[Plot]]) -> list[Sec
         section("paired", "Paired differences"),
         section("cost", "Cost"),
     ]
+    if "published" in content.tables:
+        sections.append(section("published", "Published numbers"))
     if content.undone.lines:
         sections.append(Section("undone", content.undone.caption, "", (), [content.undone]))
     sections.append(Section("provenance", "Provenance", "", (), content.origin, folded=True))

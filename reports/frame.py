@@ -79,24 +79,18 @@ def csv_columns(frame: pd.DataFrame) -> list[str]:
 def retention_frame(frame: pd.DataFrame, records: Mapping[str, Record]) -> pd.DataFrame:
     """One row per finished cell and retention set.
 
-    Columns: row, dataset, shots, seed, set, top1, frozen_top1, change (percent points) and
-    `transfer`, False where the method has no meaning under other class names.
+    Columns: cell_id, row, dataset, set, frozen_top1, change (percent points) and `transfer`,
+    False where the method has no meaning under other class names.
     """
-    names = ["row", "dataset", "shots", "seed", "set", "top1", "frozen_top1", "change", "transfer"]
+    names = ["cell_id", "row", "dataset", "set", "frozen_top1", "change", "transfer"]
     rows: list[tuple[Any, ...]] = []
     done = frame[frame["status"] == "ok"]
-    keys = zip(
-        *(done[name] for name in ["cell_id", "row", "dataset", "shots", "seed"]), strict=True
-    )
-    for cell_id, *key in keys:
-        for name, kept in sorted(records[cell_id].retention.items()):
-            if kept is None:
-                rows.append((*key, name, None, None, None, False))
-            else:
-                rows.append((*key, name, kept.top1, kept.frozen_top1, kept.change, True))
+    for key in zip(*(done[name] for name in names[:3]), strict=True):
+        for name, kept in sorted(records[key[0]].retention.items()):
+            values = (kept.frozen_top1, kept.change, True) if kept else (None, None, False)
+            rows.append((*key, name, *values))
     long = pd.DataFrame(rows, columns=names)
-    numbers = {name: "float64" for name in ("top1", "frozen_top1", "change")}
-    return long.astype({**numbers, "transfer": "bool"})
+    return long.astype({"frozen_top1": "float64", "change": "float64", "transfer": "bool"})
 
 
 def broadcast(frame: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:

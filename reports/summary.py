@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from reports.stats import grouped, half_width, ranks
+from reports.cube import cube, interval_over_draws, mean_over
+from reports.stats import grouped, ranks
 
 ORACLE = "oracle"
 
@@ -52,34 +54,29 @@ def average(grid: pd.DataFrame, value: str) -> pd.DataFrame:
     """Mean of `value` over data sets, per row and shots (the index).
 
     Columns: mean, half (t interval of the per-draw averages), draws (how many of these there
-    are), cells (with a value), planned. A per-draw average counts only where every data set of
-    the grid has a value: leaving one out would compare different tasks. Where no draw is whole,
-    the mean of the data sets' own means stands in, without an interval (draws is 0). Rows that
-    use no support set have one value per data set, no draws and no interval.
+    are), cells (with a value), planned, constant. A per-draw average counts only where every data
+    set of the grid has a value: leaving one out would compare different tasks. Where no draw is
+    whole, the mean of the data sets' own means stands in, without an interval (draws is 0). Rows
+    that use no support set have one value per data set, no draws and no interval.
     """
-    by = ["row", "shots"]
-    planned = expected(grid)
-    usable = grid.dropna(subset=[value])
-    whole = per_draw(grid, value)
-    table = whole.groupby(by, sort=False)["mean"].agg(["mean", "std", "count"])
-    table["half"] = half_width(table["std"].to_numpy(), table["count"].to_numpy())
-    partial = usable.groupby([*by, "dataset"], sort=False)[value].mean()
-    partial = partial.groupby(level=by, sort=False).mean()
-    index = pd.MultiIndex.from_frame(grid[by].drop_duplicates())
-    table = table.reindex(index).rename(columns={"count": "draws"})
-    table["mean"] = table["mean"].fillna(partial)
-    table["draws"] = table["draws"].fillna(0).astype(int)
-    table["cells"] = usable.groupby(by).size().reindex(index).fillna(0).astype(int)
-    table["planned"] = planned.reindex(index.get_level_values("shots"))["cells"].to_numpy()
-    constant = grid.groupby(by)["constant"].all().reindex(index).to_numpy(dtype=bool)
-    datasets = planned.reindex(index.get_level_values("shots"))["datasets"].to_numpy()
-    found = usable.groupby(by)["dataset"].nunique().reindex(index).fillna(0).astype(int)
-    table.loc[constant, "half"] = float("nan")
-    table.loc[constant, "draws"] = 0
-    table.loc[constant, "planned"] = datasets[constant]
-    table.loc[constant, "cells"] = found[constant]
-    table["constant"] = constant
-    return table[["mean", "half", "draws", "cells", "planned", "constant"]]
+    at = cube(grid, value)
+    mean, half, draws = interval_over_draws(at.per_draw())
+    partial = mean_over(mean_over(at.values, 2), -1)
+    known = ~np.isnan(at.values)
+    fixed = np.broadcast_to(at.constant[:, None], mean.shape)
+    planned = np.broadcast_to(at.planned.sum(axis=(1, 2)), mean.shape)
+    columns = {
+        "mean": np.where(np.isnan(mean), partial, mean),
+        "half": np.where(fixed, np.nan, half),
+        "draws": np.where(fixed, 0, draws),
+        "cells": np.where(fixed, known.any(axis=2).sum(axis=-1), known.sum(axis=(2, 3))),
+        "planned": np.where(fixed, at.tasks.sum(axis=-1), planned),
+        "constant": fixed,
+    }
+    r, k = np.nonzero(at.there)
+    keys = [(at.rows[i], at.shots[j]) for i, j in zip(r, k, strict=True)]
+    index = pd.MultiIndex.from_tuples(keys, names=["row", "shots"])
+    return pd.DataFrame({name: table[r, k] for name, table in columns.items()}, index=index)
 
 
 def mean_at(table: pd.DataFrame, row: str, shots: int) -> Mean | None:
@@ -100,29 +97,13 @@ def place_at(table: pd.DataFrame, row: str, shots: int) -> Place | None:
     return Place(int(cell["low"]), int(cell["high"]), bool(cell["best"]))
 
 
-def expected(grid: pd.DataFrame) -> pd.DataFrame:
-    """Per shots: how many data sets and cells (data set × draw) a complete row has."""
-    few = grid[~grid["constant"]]
-    pairs = (few if len(few) else grid)[["shots", "dataset", "seed"]].drop_duplicates()
-    groups = pairs.groupby("shots")
-    return pd.DataFrame({"datasets": groups["dataset"].nunique(), "cells": groups.size()})
-
-
-def per_draw(grid: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Per-draw averages over data sets: columns row, shots, seed, mean; whole draws only."""
-    usable = grid.dropna(subset=[value])
-    by = ["row", "shots", "seed"]
-    table = usable.groupby(by, sort=False).agg(mean=(value, "mean"), found=("dataset", "nunique"))
-    table = table.reset_index()
-    wanted = table["shots"].map(expected(grid)["datasets"])
-    return table.loc[table["found"] == wanted, [*by, "mean"]]
-
-
 def draw_matrix(grid: pd.DataFrame, value: str, shots: int) -> pd.DataFrame:
-    """Per-draw averages at one number of shots: draws (seed) × rows, in plan order of rows."""
-    table = per_draw(grid[grid["shots"] == shots], value)
-    matrix = table.pivot_table(index="seed", columns="row", values="mean", aggfunc="mean")
-    return matrix.reindex(columns=[row for row in grid["row"].unique() if row in matrix.columns])
+    """Per-draw averages at one number of shots: draws (seed) × rows with any, in plan order."""
+    at = cube(grid[grid["shots"] == shots], value)
+    if not at.shots:
+        return pd.DataFrame()
+    matrix = pd.DataFrame(at.per_draw()[:, 0, :].T, index=list(at.seeds), columns=list(at.rows))
+    return matrix.dropna(axis=1, how="all").sort_index()
 
 
 def rank_table(grid: pd.DataFrame, value: str = "top1") -> pd.DataFrame:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from reports.frame import broadcast
 from reports.leaderboard import Standing, line, mean_entry, shots_name
 from reports.stats import Interval, paired
 from reports.summary import Mean, average, draw_matrix, mean_at, per_dataset
@@ -165,17 +164,17 @@ def _dataset_entry(stats: pd.DataFrame, key: Any) -> Entry:
 
 def _retention_part(
     grid: pd.DataFrame, retention: pd.DataFrame, name: str
-) -> tuple[pd.DataFrame, pd.Series]:
-    """Average change on one retention set (means, frozen and after), and per row: applicable."""
+) -> tuple[pd.DataFrame, pd.Series[bool]]:
+    """Average change on one retention set, with the frozen accuracy; and per row: applicable."""
     one = retention[retention["set"] == name]
-    cells = grid.drop(columns=["top1"])[grid["dataset"].isin(one["dataset"].unique())]
-    spread = broadcast(one, grid)
-    keys = ["row", "dataset", "shots", "seed"]
-    joined = cells.merge(spread[[*keys, "top1", "frozen_top1", "change"]], on=keys, how="left")
-    table = average(joined, "change")
-    table["after"] = average(joined, "top1")["mean"]
-    table["frozen"] = average(joined, "frozen_top1")["mean"]
+    cells = grid[grid["dataset"].isin(one["dataset"].unique())]
+    table = average(cells.assign(change=cells["cell_id"].map(_by_cell(one, "change"))), "change")
+    table["frozen"] = one.groupby("dataset")["frozen_top1"].mean().mean()
     return table, one.groupby("row")["transfer"].any()
+
+
+def _by_cell(one: pd.DataFrame, name: str) -> dict[str, float]:
+    return dict(zip(one["cell_id"], one[name], strict=True))
 
 
 def _kept_entry(cell: Mean | None, applicable: bool) -> Entry:
@@ -213,7 +212,6 @@ def _forgetting_data(
                     "retention_set": name,
                     "change": cell["mean"],
                     "half": cell["half"],
-                    "top1": cell.get("after"),
                     "frozen_top1": cell.get("frozen"),
                     "draws": int(cell["draws"]),
                     "cells": int(cell["cells"]),

@@ -9,7 +9,8 @@ import pytest
 from synthetic import FakeCell, failed, grid, record, records
 
 from harness.record import Record
-from reports import assemble, build
+from reports import Report, assemble, build, gather, write
+from reports.content import table_files
 
 FILES = {
     "cells.csv",
@@ -36,14 +37,17 @@ def cells() -> list[FakeCell]:
     return grid(["zero_shot", "lora", "comp_lora"], ["digits", "georgian"], [1, 16])
 
 
-def test_same_records_same_bytes(cells: list[FakeCell], tmp_path: Path) -> None:
-    first = build(cells, records(cells), tmp_path / "a", "Title")
+@pytest.fixture(scope="module")
+def report(cells: list[FakeCell]) -> Report:
+    return assemble(cells, records(cells), "Title")
+
+
+def test_same_records_same_bytes(report: Report, cells: list[FakeCell], tmp_path: Path) -> None:
     again = dict(reversed(records(cells).items()))
-    build(cells, again, tmp_path / "b", "Title")
-    assert set(first.files) == FILES
+    build(cells, again, tmp_path, "Title")
+    assert set(report.files) == FILES == {path.name for path in tmp_path.iterdir()}
     for name in FILES:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-    assert {path.name for path in (tmp_path / "a").iterdir()} == FILES
+        assert (tmp_path / name).read_bytes() == report.files[name], name
 
 
 def test_timing_stays_out_of_the_tables_of_measures(cells: list[FakeCell]) -> None:
@@ -53,10 +57,9 @@ def test_timing_stays_out_of_the_tables_of_measures(cells: list[FakeCell]) -> No
         cost = dataclasses.replace(made.cost, fit_seconds=999.0, peak_memory_mib=1e4)
         return dataclasses.replace(made, cost=cost)
 
-    one = assemble(cells, records(cells), "t").files
-    two = assemble(cells, {c.id: slower(c) for c in cells}, "t").files
-    same = {name for name in one if one[name] == two[name]}
-    assert FILES - same == {"cells.csv", "cost.csv", "cost.md", "cost.svg", "index.html"}
+    one = table_files(gather(cells, records(cells)))
+    two = table_files(gather(cells, {c.id: slower(c) for c in cells}))
+    assert {name for name in one if one[name] != two[name]} == {"cells.csv", "cost.csv", "cost.md"}
 
 
 def test_labels_are_escaped_everywhere() -> None:
@@ -73,8 +76,8 @@ def test_labels_are_escaped_everywhere() -> None:
     assert "&lt;script&gt;alert(1)" in files["index.html"].decode()
 
 
-def test_the_page_is_self_contained_and_shows_no_nan(cells: list[FakeCell]) -> None:
-    files = assemble(cells, records(cells), "t").files
+def test_the_page_is_self_contained_and_shows_no_nan(report: Report) -> None:
+    files = report.files
     page = files["index.html"].decode()
     assert not re.search(r'(?:src|href)="(?!#)', page)
     assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
@@ -121,15 +124,15 @@ def test_small_grids(axes: dict[str, list[object]]) -> None:
     assert b"<h2>Leaderboard</h2>" in files["index.html"]
 
 
-def test_a_failed_write_leaves_the_old_report(tmp_path: Path, cells: list[FakeCell]) -> None:
-    build(cells, records(cells), tmp_path, "Old")
-    old = (tmp_path / "index.html").read_bytes()
+def test_a_failed_write_leaves_the_old_report(tmp_path: Path, report: Report) -> None:
+    write(report, tmp_path)
     blocked = tmp_path / "cells.csv"
     blocked.unlink()
     blocked.mkdir()
+    new = dataclasses.replace(report, files={**report.files, "index.html": b"new"})
     with pytest.raises(OSError):
-        build(cells, records(cells), tmp_path, "New")
-    assert (tmp_path / "index.html").read_bytes() == old
+        write(new, tmp_path)
+    assert (tmp_path / "index.html").read_bytes() == report.files["index.html"]
     assert not list(tmp_path.glob(".*"))
 
 

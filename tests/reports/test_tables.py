@@ -8,17 +8,16 @@ import pandas as pd
 import pytest
 from synthetic import FakeCell, failed, grid, record, records
 
-from reports import assemble, gather, leaderboard_text
-from reports.content import table_files
+from reports import gather, leaderboard_text
+from reports.content import Content, table_files
 
 T2 = 4.302652729911275
 """t(.975, 2)."""
 
 
-def csv(report, name: str) -> pd.DataFrame:
-    return pd.read_csv(
-        io.BytesIO(report.files[f"{name}.csv"]), keep_default_na=False, na_values=[""]
-    )
+def csv(content: Content, name: str) -> pd.DataFrame:
+    text = table_files(content)[f"{name}.csv"]
+    return pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
 
 
 def test_cells_csv_begins_with_the_promised_columns() -> None:
@@ -160,9 +159,9 @@ def test_failures_are_listed_with_their_reason() -> None:
     cells = grid(methods=["lora"], datasets=["a"], shots=[4])
     results = records(cells)
     results[cells[1].id] = failed(cells[1])
-    page = assemble(cells, results, "t").files["index.html"].decode()
-    assert "method: loss is not finite at step 12" in page
-    assert "a, 4 shots, seed 2" in page
+    line = gather(cells, results).undone.lines[0]
+    texts = ("failed", "1", "method: loss is not finite at step 12", "a, 4 shots, seed 2")
+    assert tuple(entry.text for entry in line.entries) == texts
 
 
 def test_terminal_leaderboard_is_aligned() -> None:
