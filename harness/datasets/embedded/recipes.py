@@ -34,13 +34,13 @@ class Recipe:
         return [glyph_name(char) for char in self.chars]
 
 
-MILD: Final = Distortion(
-    rotation=12, shear=0.15, log_aspect=0.2, scale=(0.65, 0.95), translation=0.05, elastic=0.05,
-    stroke=(-0.4, 0.8), blur=0.2, pixelate=0.1, gradient=0.15, noise=0.03,
-)  # fmt: skip
 MEDIUM: Final = Distortion(
     rotation=20, shear=0.25, log_aspect=0.3, scale=(0.55, 0.95), translation=0.08, elastic=0.08,
     stroke=(-0.5, 1.2), blur=0.35, pixelate=0.25, gradient=0.2, noise=0.04,
+)  # fmt: skip
+HARD: Final = Distortion(
+    rotation=28, shear=0.32, log_aspect=0.4, scale=(0.5, 0.95), translation=0.1, elastic=0.11,
+    stroke=(-0.6, 1.6), blur=0.5, pixelate=0.4, gradient=0.25, noise=0.045,
 )  # fmt: skip
 HEAVY: Final = Distortion(
     rotation=35, shear=0.4, log_aspect=0.5, scale=(0.45, 0.95), translation=0.12, elastic=0.13,
@@ -67,8 +67,8 @@ RECIPES: Final = (
         "greek",
         tuple("αβγδεζηθικλμνξοπρστυφχψω"),
         tuple(face for face in UNSEEN_FACES if face.family == "stix"),
-        MILD,
-        "Greek small letters, known to the backbone, in unseen fonts under mild distortion",
+        HARD,
+        "Greek small letters, known to the backbone, in unseen fonts under hard distortion",
         _UNSEEN,
     ),
     Recipe(
@@ -77,14 +77,6 @@ RECIPES: Final = (
         TRAINING_FACES,
         MEDIUM,
         "Georgian letters: neither glyphs nor names were in the pre-training",
-        _DEJAVU,
-    ),
-    Recipe(
-        "tifinagh",
-        tuple("ⴳⴴⴵⴶⴼⴽⴿⵃⵅⵋⵌⵎⵐⵒⵕⵖⵚⵛⵞⵟⵢⵣⵤⵥ"),
-        TRAINING_FACES,
-        MEDIUM,
-        "Tifinagh letters: neither glyphs nor names were in the pre-training",
         _DEJAVU,
     ),
     Recipe(
