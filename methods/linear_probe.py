@@ -84,6 +84,8 @@ class LinearProbe(Method):
             with warnings.catch_warnings(), threadpool_limits(torch.get_num_threads()):
                 # That the iterations ran out is said by `iterations` in the record.
                 warnings.simplefilter("ignore", ConvergenceWarning)
+                # One image a class is what few-shot means, not a regression in disguise.
+                warnings.filterwarnings("ignore", message="The number of unique classes")
                 model.fit(features.cpu().double().numpy(), labels.numpy())
             w, b = torch.from_numpy(model.coef_).float(), torch.from_numpy(model.intercept_).float()
             if len(present) == 2:
