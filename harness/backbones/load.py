@@ -236,14 +236,15 @@ def plugin_parts(spec: BackboneSpec) -> Parts:
 
     It takes no arguments and returns (open_clip-like model, tokenizer, {"mean": …, "std": …}).
     """
-    from harness.registry import find
+    from harness.registry import find, plugins
 
-    try:
-        build = find("harness.backbones", spec.model)
-    except ValueError as error:
+    known = [EMBEDDED, *plugins("harness.backbones")]
+    if ".py:" not in spec.model and spec.model not in known:
         raise BackboneError(
-            f"{error}; for an open_clip model say which weights: "
-            f"{{model: {spec.model}, pretrained: TAG}}, pretrained: random, or checkpoint: PATH"
-        ) from None
+            f'unknown backbone "{spec.model}"{did_you_mean(spec.model, known)}; for an open_clip '
+            f"model say which weights: {{model: {spec.model}, pretrained: TAG}}, "
+            "pretrained: random, or checkpoint: PATH"
+        )
+    build = find("harness.backbones", spec.model)
     model, tokenizer, preprocess = build()
     return Parts(model, tokenizer, preprocess, fingerprint_of(model))
