@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from functools import cached_property
@@ -17,8 +17,16 @@ from torch import Tensor
 
 from harness.backbones import Backbone
 from harness.backbones.backbone import fingerprint_of
-from harness.planted import OTHER, MemorySupport, Planted, as_batch, probe
-from harness.task import Classes, Classifier, Method, candidates, zero_shot_logits
+from harness.planted import (
+    OTHER,
+    MemorySupport,
+    Planted,
+    WatchedBatch,
+    WatchedSupport,
+    as_batch,
+    probe,
+)
+from harness.task import Classes, Classifier, Method, Task, candidates, zero_shot_logits
 
 TOLERANCE = 1e-3
 """Largest difference of two logits that count as equal where rounding may differ."""
@@ -84,7 +92,14 @@ class Subject:
 
     def fit(self, config: Any, data: Planted | None = None, **how: Any) -> Classifier:
         """A classifier fitted on the planted task."""
-        return self.method(config).fit((data or Planted(self.backbone)).task(**how))
+        return self.fit_on((data or Planted(self.backbone)).task(**how), config)
+
+    def fit_on(self, task: Task, config: Any) -> Classifier:
+        """A classifier fitted on `task`."""
+        found = self.method(config).fit(task)
+        kind = type(found).__name__
+        expect(isinstance(found, Classifier), f"fit returned {kind}, expected a Classifier")
+        return found
 
     @cached_property
     def fitted(self) -> Classifier:
@@ -94,7 +109,10 @@ class Subject:
     @torch.no_grad()
     def logits(self, classifier: Classifier) -> Tensor:
         """Logits of the probe images."""
-        return classifier.logits(self.probe).cpu()
+        logits = classifier.logits(self.probe)
+        kind = type(logits).__name__
+        expect(isinstance(logits, Tensor), f"logits returned {kind}, expected a torch tensor")
+        return logits.cpu()
 
     @torch.no_grad()
     def frozen(self, classes: Classes) -> Tensor:
@@ -104,7 +122,9 @@ class Subject:
 
 
 def declaration(subject: Subject) -> None:
-    method = subject.method
+    method: Any = subject.method
+    is_method = isinstance(method, type) and issubclass(method, Method)
+    expect(is_method, f"{method!r} is not a class derived from harness.task.Method")
     name = getattr(method, "name", None)
     expect(isinstance(name, str) and bool(name), 'no name: write name = "my_method" in the class')
     config: Any = getattr(method, "Config", None)
@@ -138,11 +158,44 @@ def shapes(subject: Subject) -> None:
     expect(same, "the logits of an image depend on the other images of its batch")
 
 
-def well_formed(logits: Tensor, shape: tuple[int, int]) -> None:
+def well_formed(logits: Tensor, shape: tuple[int, int], empty: str = "") -> None:
+    """Shape, type and finiteness; `empty` explains NaN where classes have no support image."""
     found = tuple(logits.shape)
-    expect(found == shape, f"logits have shape {found}, expected {shape}: (images, classes)")
+    expect(
+        found == shape,
+        f"logits have shape {found}, expected {shape}: one row per image of the batch, one column "
+        "per name in task.classes (also where a class has no support image)",
+    )
     expect(logits.is_floating_point(), f"logits are {logits.dtype}, expected floating point")
-    expect(bool(logits.isfinite().all()), "logits hold NaN or infinity")
+    finite = logits.isfinite()
+    columns = [column for column in range(shape[1]) if not finite[:, column].all()]
+    where = f"{len(columns)} of {shape[1]} classes (labels {columns})"
+    why = empty or "look for a division by zero or the logarithm of a number that is not positive"
+    expect(not columns, f"logits hold NaN or infinity for {where}: {why}")
+
+
+def shared_tensors(subject: Subject) -> None:
+    task = Planted(subject.backbone).task(support=WatchedSupport)
+    assert isinstance(task.support, WatchedSupport)
+    text = ("task.text_features", task.text_features, task.text_features.clone())
+    classifier = subject.fit_on(task, subject.brief)
+    untouched([text, *task.support.shared], "fit")
+    batch = WatchedBatch(subject.probe.images, subject.probe.features)
+    with torch.no_grad():
+        classifier.logits(batch)
+    untouched([text, *task.support.shared, *batch.shared], "logits")
+    with torch.no_grad():
+        classifier.rebind(OTHER)
+    untouched([text, *task.support.shared], "rebind")
+
+
+def untouched(watched: Sequence[tuple[str, Tensor, Tensor]], where: str) -> None:
+    """Each tensor still equals the copy made of it, and no gradient was asked of it."""
+    for name, now, before in watched:
+        mend = f"what a method is handed is read only; work on a copy: {name}.clone()"
+        same = now.shape == before.shape and torch.equal(now, before)
+        expect(same, f"{where} wrote into {name}; {mend}")
+        expect(not now.requires_grad, f"{where} left {name} requiring gradients; {mend}")
 
 
 def report(subject: Subject) -> None:
@@ -252,14 +305,11 @@ def save_and_load(subject: Subject) -> None:
     for name, value in state.items():
         expect(isinstance(value, Tensor), f'state()["{name}"] is no tensor: {type(value).__name__}')
         expect(not value.requires_grad, f'state()["{name}"] requires gradients: detach it')
+    if subject.method.restore is Method.restore:
+        raise Skip("restore(task, state) is not written; optional, nothing in a run needs it")
     copied = {name: value.cpu().clone() for name, value in state.items()}
     task = Planted(subject.backbone).task(seed=99)
-    try:
-        restored = subject.method(subject.brief).restore(task, copied)
-    except NotImplementedError:
-        raise Broken(
-            "restore(task, state) is missing: rebuild the classifier from state()"
-        ) from None
+    restored = subject.method(subject.brief).restore(task, copied)
     same = torch.equal(subject.logits(restored), subject.logits(subject.fitted))
     expect(same, "restored logits differ from the saved ones: keep all that was learnt in state()")
     counts = restored.trainable, subject.fitted.trainable
@@ -280,7 +330,12 @@ def two_classes(subject: Subject) -> None:
 def single_class(subject: Subject) -> None:
     data = Planted(subject.backbone)
     logits = subject.logits(subject.fit(subject.brief, data, only=1))
-    well_formed(logits, (len(subject.probe), len(data.classes)))
+    empty = (
+        "all support images are of class 1, and the mean over the images of any other class is a "
+        "mean of nothing; divide sums by counts.clamp(min=1), or fall back on task.text_features "
+        "where the count is 0"
+    )
+    well_formed(logits, (len(subject.probe), len(data.classes)), empty)
 
 
 def transfer(subject: Subject) -> None:
@@ -333,6 +388,7 @@ def test_set(subject: Subject) -> None:
 CHECKS: dict[str, Callable[[Subject], None]] = {
     "declares a name, a frozen Config and a search space": declaration,
     "logits have the right shape and are finite": shapes,
+    "tensors of the task and the batch are as they were": shared_tensors,
     "trainable and details are numbers": report,
     "same seed, same classifier; global randomness untouched": determinism,
     "backbone unchanged after a fit": backbone_after_fit,

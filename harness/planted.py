@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.backbones import Backbone
 from harness.support import LazyBatch
-from harness.task import Classes, Classifier, Support, Task
+from harness.task import Batch, Classes, Classifier, Support, Task
 
 NAMES = ("red circle", "blue square", "green star", "black cross", "white arrow", "small letter")
 OTHER = Classes(("large digit", "yellow moon", "gray line"))
@@ -59,6 +59,47 @@ class MemorySupport(Support):
         if key not in self._kept:
             self._kept[key] = self._backbone.encode_image(images())
         return self._kept[key]
+
+
+class WatchedSupport(MemorySupport):
+    """Keeps every tensor that it hands out beside a copy, so that writing into one is noticed."""
+
+    def __init__(self, images: Tensor, labels: Tensor, backbone: Backbone) -> None:
+        super().__init__(images, labels, backbone)
+        self.shared = [("task.support.labels", self.labels, self.labels.clone())]
+
+    @property
+    def features(self) -> Tensor:
+        return self._watched("task.support.features", super().features)
+
+    def views(self, count: int) -> Tensor:
+        return self._watched(f"task.support.views({count})", super().views(count))
+
+    def _watched(self, name: str, tensor: Tensor) -> Tensor:
+        self.shared.append((name, tensor, tensor.clone()))
+        return tensor
+
+
+class WatchedBatch(Batch):
+    """Hands out its tensors themselves, and keeps a copy beside each."""
+
+    def __init__(self, images: Tensor, features: Tensor) -> None:
+        self._images, self._features = images, features
+        self.shared = [
+            ("batch.images", images, images.clone()),
+            ("batch.features", features, features.clone()),
+        ]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @property
+    def images(self) -> Tensor:
+        return self._images
+
+    @property
+    def features(self) -> Tensor:
+        return self._features
 
 
 class Planted:
@@ -120,7 +161,7 @@ class Planted:
         return Task(
             classes=self.classes,
             shots=self.shots,
-            support=support(self._images[keep], self._labels[keep], self.backbone),
+            support=support(self._images[keep], self._labels[keep].clone(), self.backbone),
             val=None,
             backbone=self.backbone,
             text_features=self.backbone.text_features(self.classes),

@@ -203,6 +203,146 @@ def test_a_broken_method_is_caught(word):
     assert len(found.message) > 20
 
 
+def sums(task):
+    onehot = torch.nn.functional.one_hot(task.support.labels, len(task.classes)).float()
+    return onehot.T @ task.support.features
+
+
+class WritesFeatures(Good):
+    def fit(self, task):
+        task.support.features.div_(2)
+        return super().fit(task)
+
+
+class WritesLabels(Good):
+    def fit(self, task):
+        means = super().fit(task).means
+        task.support.labels.zero_()
+        return Scores(means)
+
+
+class WritesViews(Good):
+    def fit(self, task):
+        task.support.views(2)[1].zero_()
+        return super().fit(task)
+
+
+class TrainsTheText(Good):
+    def fit(self, task):
+        text = torch.nn.Parameter(task.text_features)
+        optimiser = torch.optim.SGD([text], lr=0.1)
+        (task.support.features @ text.T).sum().backward()
+        optimiser.step()
+        return super().fit(task)
+
+
+class AsksForGradients(Good):
+    def fit(self, task):
+        task.text_features.requires_grad_()
+        return super().fit(task)
+
+
+class WritesTheBatch(Good):
+    class Centred(Scores):
+        def logits(self, batch):
+            return batch.features.sub_(0.1) @ self.means.T
+
+    def fit(self, task):
+        return self.Centred(super().fit(task).means)
+
+    def restore(self, task, state):
+        return self.Centred(state["means"])
+
+
+class WritesThePixels(Good):
+    class Clipped(Scores):
+        def logits(self, batch):
+            batch.images.clamp_(0, 1)
+            return super().logits(batch)
+
+    def fit(self, task):
+        return self.Clipped(super().fit(task).means)
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (WritesFeatures, "fit wrote into task.support.features; "),
+        (WritesLabels, "fit wrote into task.support.labels; "),
+        (WritesViews, "fit wrote into task.support.views(2); "),
+        (TrainsTheText, "fit wrote into task.text_features; "),
+        (AsksForGradients, "fit left task.text_features requiring gradients; "),
+        (WritesTheBatch, "logits wrote into batch.features; "),
+        (WritesThePixels, "logits wrote into batch.images; "),
+    ],
+)
+def test_writing_into_what_is_handed_out_is_caught(method, said, backbone):
+    checks = outcome(method, backbone)
+    found = checks["tensors of the task and the batch are as they were"]
+    assert found.status == "failed"
+    assert found.message.startswith(said)
+    assert found.message.endswith(".clone()")
+    others = [c for c in checks.values() if c.status == "failed" and c is not found]
+    assert others == [], "no other check speaks of it in riddles"
+
+
+class OnlySeenClasses(Good):
+    def fit(self, task):
+        return Scores(sums(task)[: int(task.support.labels.max()) + 1])
+
+
+class Logarithm(Good):
+    class Log(Scores):
+        def logits(self, batch):
+            return super().logits(batch).log()
+
+    def fit(self, task):
+        return self.Log(super().fit(task).means)
+
+
+class Forgot(Good):
+    def fit(self, task):
+        super().fit(task)
+
+
+class Lists(Good):
+    class Plain(Scores):
+        def logits(self, batch):
+            return super().logits(batch).tolist()
+
+    def fit(self, task):
+        return self.Plain(super().fit(task).means)
+
+
+@pytest.mark.parametrize(
+    ("method", "check", "said"),
+    [
+        (OnlySeenClasses, "a support set of a single class", "one column per name in task.classes"),
+        (Mean, "a support set of a single class", "labels [0, 2, 3, 4, 5]"),
+        (Mean, "a support set of a single class", "counts.clamp(min=1)"),
+        (Logarithm, "logits have the right shape and are finite", "the logarithm of"),
+        (GlobalNoise, "same seed, same classifier", "draw from task.generator only"),
+        (Forgot, "logits have the right shape", "fit returned NoneType, expected a Classifier"),
+        (Lists, "logits have the right shape", "logits returned list, expected a torch tensor"),
+        (Scores, "declares", "is not a class derived from harness.task.Method"),
+    ],
+)
+def test_a_message_says_what_happened_and_how_to_mend_it(method, check, said, backbone):
+    checks = outcome(method, backbone)
+    found = next(value for name, value in checks.items() if name.startswith(check))
+    assert found.status == "failed"
+    assert said in found.message
+
+
+def test_restore_is_optional(backbone):
+    class Without(Method):
+        name, Config, fit = Good.name, Good.Config, Good.fit
+
+    found = outcome(Without, backbone)["save and load"]
+    assert found.status == "skipped"
+    assert "optional" in found.message
+
+
 def test_after_a_wrong_declaration_the_rest_is_skipped(backbone):
     checks = list(outcome(Mutable, backbone).values())
     assert checks[0].message == (
