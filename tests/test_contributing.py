@@ -1,0 +1,83 @@
+"""What CONTRIBUTING.md shows works as it is printed there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.contract import run_contract
+from harness.plan import make_plan
+from harness.planted import tiny_backbone
+from harness.registry import find_method
+from harness.suite import load_suite
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+
+TINY = """\
+backbone: glyphs
+datasets: [digits]
+shots: [1]
+seeds: [1]
+methods: [zero_shot]
+"""
+
+
+def block(section: str, language: str) -> str:
+    """The first code block of a language in a section."""
+    body = TEXT.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    found = re.search(rf"```{language}\n(.*?)```\n", body, re.DOTALL)
+    assert found is not None, f"no {language} block under {section}"
+    return found[1]
+
+
+@pytest.fixture
+def method(tmp_path: Path) -> Path:
+    """The method of the guide, where its suite expects it."""
+    path = tmp_path / "path/to/class_mean.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(block("Add a method", "python"))
+    return path
+
+
+def test_the_method_keeps_the_contract_in_under_forty_lines(method: Path) -> None:
+    assert len(method.read_text().splitlines()) < 40
+    checks = run_contract(find_method(f"{method}:ClassMean"), tiny_backbone())
+    assert [check for check in checks if check.status == "failed"] == []
+    skipped = {check.name for check in checks if check.status == "skipped"}
+    assert skipped <= {"save and load", "transfer to other class names"}
+
+
+def test_the_method_runs_in_the_suite_shown(method: Path, tmp_path: Path) -> None:
+    from harness.cell import run_cell
+    from harness.resources import Resources
+
+    suite = tmp_path / "my_suite.yaml"
+    suite.write_text(block("Add a method", "yaml"))
+    plan = make_plan(load_suite(suite))
+    assert {cell.label for cell in plan.cells} == {"zero_shot", "tip_adapter", "class_mean"}
+    suite.write_text(TINY.replace("zero_shot", "path/to/class_mean.py:ClassMean"))
+    (cell,) = make_plan(load_suite(suite)).cells
+    record = run_cell(cell, Resources(tmp_path / "cache", "cpu")).record
+    assert record.status == "ok", record.failure
+
+
+def test_the_data_set_entry_is_understood(tmp_path: Path) -> None:
+    entry = block("Add a data set", "yaml")
+    suite = tmp_path / "mine.yaml"
+    suite.write_text(TINY.replace("datasets: [digits]\n", entry))
+    (spec,) = load_suite(suite).suite.datasets
+    assert (spec.name, spec.kind) == ("mine", "folder")
+
+
+def test_the_report_runs_on_an_empty_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites/fewshot.yaml").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block("Add a report", "python"), "CONTRIBUTING.md", "exec"), {})
+    assert "zero_shot" in capsys.readouterr().out
+    assert (ROOT / "suites/fewshot.yaml").is_file()
