@@ -141,15 +141,19 @@ def _summary(content: Content) -> str:
     few = frame[frame["shots"] > 0]
     shots = ", ".join(str(k) for k in at.shots if k) or "no"
     parts = [
-        f"{len(at.info)} methods",
-        f"{frame['dataset'].nunique()} data sets",
-        f"{shots} shots",
-        f"{few['seed'].nunique()} draws",
+        _count(len(at.info), "method"),
+        _count(frame["dataset"].nunique(), "data set"),
+        f"{shots} shot{'s' if shots != '1' else ''}",
+        _count(few["seed"].nunique(), "draw"),
         f"protocol {', '.join((few if len(few) else frame)['protocol'].unique())}",
         f"backbone {', '.join(frame['backbone'].unique())}",
         f"{counts['ok']:,} of {counts['planned']:,} cells finished",
     ]
     return " · ".join(parts)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _sections(content: Content, drawn: Mapping[str, Sequence[Plot]]) -> list[Section]:
@@ -167,6 +171,6 @@ def _sections(content: Content, drawn: Mapping[str, Sequence[Plot]]) -> list[Sec
     if "published" in content.tables:
         sections.append(section("published", "Published numbers"))
     if content.undone.lines:
-        sections.append(Section("undone", content.undone.caption, "", (), [content.undone]))
+        sections.append(Section("undone", "Cells without a number", "", (), [content.undone]))
     sections.append(Section("provenance", "Provenance", "", (), content.origin, folded=True))
     return sections

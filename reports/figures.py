@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
 from reports.plots import AVERAGE
 from reports.style import FAINT, INK, RC, Look
@@ -50,7 +52,8 @@ def accuracy_figure(
     panels = list(dict.fromkeys(curves["panel"]))
     across = min(3, max(1, len(panels)))
     down = max(1, -(-len(panels) // across))
-    figure = Figure(figsize=(3.5 * across + 0.3, 2.75 * down + 0.9), layout="constrained")
+    size = (3.5 * across + 0.3, 2.75 * down + 0.9) if len(panels) > 1 else (7.4, 4.4)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for ax, panel in zip(axes, panels, strict=False):
         curve_axes(ax, curves[curves["panel"] == panel], frozen.get(panel), look)
@@ -80,10 +83,8 @@ def cost_figure(table: pd.DataFrame, look: Mapping[str, Look]) -> Figure:
     for ax, name in ((left, "fit_seconds"), (right, "trainable")):
         for point in table.to_dict("records"):
             style = look[point["row"]]
-            _point(ax, max(point[name], 0.0), point["top1"], None, point["top1_half"], style, 7)
-        floor = 1e-3 if name == "fit_seconds" else 1.0
-        ax.set_xscale("symlog", linthresh=floor, linscale=0.4)
-        ax.set_xlim(left=-0.15 * floor)
+            _point(ax, point[name], point["top1"], None, point["top1_half"], style, 7)
+        _log_from_zero(ax, table[name])
     left.set_ylabel("top-1, %")
     left.set_xlabel("median seconds to fit one cell")
     right.set_xlabel("trained parameters")
@@ -146,7 +147,7 @@ def curve_axes(
 def tradeoff_axes(ax: Axes, points: pd.DataFrame, look: Mapping[str, Look]) -> None:
     """Points with bars both ways, joined over shots; the vertical line is "nothing forgotten"."""
     shots = sorted(points["shots"].unique())
-    size = {k: 4.5 + 5.0 * i / max(1, len(shots) - 1) for i, k in enumerate(shots)}
+    size = {k: 9.5 - 5.0 * i / max(1, len(shots) - 1) for i, k in enumerate(reversed(shots))}
     ax.axvline(0, color=FAINT, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
     for row in _rows(points):
         path = points[points["row"] == row].sort_values("shots")
@@ -181,6 +182,18 @@ def legend(
     if handles:
         columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.45)))
         figure.legend(handles=handles, loc=place, ncols=columns)
+
+
+def _log_from_zero(ax: Axes, values: pd.Series[float]) -> None:
+    """A logarithmic horizontal axis that also has room for 0, with plain numbers at decades."""
+    known = values[values > 0]
+    low = math.floor(math.log10(known.min())) if len(known) else 0
+    high = max(low + 1, math.ceil(math.log10(known.max()))) if len(known) else 1
+    decades = range(low, high + 1, max(1, (high - low) // 4))
+    ax.set_xscale("symlog", linthresh=10.0**low, linscale=0.5)
+    ax.set_xticks([0, *(10.0**d for d in decades)], ["0", *(f"{10.0**d:,.10g}" for d in decades)])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(-0.2 * 10.0**low, 10.0**high * 1.3)
 
 
 _EDGE: dict[str, Any] = {"markeredgecolor": "#ffffff", "markeredgewidth": 0.4}

@@ -8,8 +8,8 @@ import pandas as pd
 
 from reports.comparability import completeness
 from reports.leaderboard import Standing, shots_name
-from reports.stats import Interval
-from reports.summary import mean_at
+from reports.stats import Interval, ranks
+from reports.summary import ORACLE, draw_matrix, mean_at
 from reports.table import interval, missing, number
 from reports.tables import differences, verdict
 
@@ -20,7 +20,7 @@ def findings(frame: pd.DataFrame, grid: pd.DataFrame, at: Standing) -> list[str]
     if counts["ok"] == 0:
         return [f"No cell has finished yet: {counts['planned']} planned. {_undone(counts)}".strip()]
     sentences = [_leaders(at, k) for k in at.shots]
-    sentences += [_zero_shot(at), _least_forgetting(at), *_comp_lora(grid, at)]
+    sentences += [_zero_shot(at), _least_forgetting(grid, at), *_comp_lora(grid, at)]
     if counts["ok"] < counts["planned"]:
         done = f"{counts['ok']:,} of {counts['planned']:,} cells have finished"
         sentences.append(f"Incomplete: {done}. {_undone(counts)}")
@@ -50,6 +50,10 @@ def _leaders(at: Standing, k: int) -> str:
     tied = [str(r) for r in order.index if at.ranks.at[(r, k), "best"] and r != leader]
     if len(tied) == len(pool) - 1 and tied:
         return f"{start}; the draws do not tell any method apart from it."
+    if len(tied) > 5:
+        return (
+            f"{start}; {len(tied)} of the {len(pool) - 1} others are not distinguishable from it."
+        )
     if tied:
         return f"{start}; not distinguishable from it: {_join(tied)}."
     return f"{start}, ahead of every other method." if len(pool) > 1 else f"{start}."
@@ -74,21 +78,26 @@ def _zero_shot(at: Standing) -> str:
     return f"{text}."
 
 
-def _least_forgetting(at: Standing) -> str:
+def _least_forgetting(grid: pd.DataFrame, at: Standing) -> str:
     last = at.shots[-1]
-    kept = at.change.xs(last, level="shots")
-    usable = kept["mean"].notna() & ~kept["constant"] & ~at.info.loc[kept.index, "oracle"]
-    kept = kept[usable.to_numpy()]["mean"].sort_values(ascending=False, kind="stable")
-    if len(kept) < 2:
+    trained = grid[~grid["constant"] & (grid["protocol"] != ORACLE)]
+    draws = draw_matrix(trained, "retention_mean_change", last)
+    order = draws.mean().sort_values(ascending=False, kind="stable")
+    if len(order) < 2:
         return ""
-    most, least = str(kept.index[-1]), str(kept.index[0])
     parts = []
-    for row in (least, most):
+    for row in map(str, (order.index[0], order.index[-1])):
         if cell := mean_at(at.change, row, last):
             parts.append(f"{row} ({interval(cell.mean, cell.half, signed=True)} points)")
+    least = str(order.index[0])
+    place = ranks(draws)
+    tied = [str(row) for row in place.index if place.at[row, "best"] and row != least]
     text = f"Forgetting at {shots_name(last)}, as the mean change of zero-shot accuracy on the "
-    text += f"retention sets: least {parts[0]}, most {parts[1]}"
-    rest = [str(row) for row in at.info.index if not at.transferable[row]]
+    text += f"retention sets: least {parts[0]}"
+    text += f", not distinguishable from it {_join(tied)}" if tied else ""
+    text += f"; most {parts[1]}"
+    fair = at.info.index[~at.info["oracle"]]
+    rest = [str(row) for row in fair if not at.transferable[row]]
     text += f"; not transferable, so not measured: {_join(rest)}" if rest else ""
     return f"{text}."
 

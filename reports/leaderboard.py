@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -72,7 +72,7 @@ def shots_name(k: int) -> str:
     return f"{k} shot" if k == 1 else f"{k} shots"
 
 
-def mean_entry(cell: Mean | None, signed: bool = False, strong: bool = False) -> Entry:
+def mean_entry(cell: Mean | None, signed: bool = False) -> Entry:
     """A mean with its interval, the number of draws, and "*" with the count where incomplete."""
     if cell is None:
         return Entry(NONE)
@@ -80,8 +80,8 @@ def mean_entry(cell: Mean | None, signed: bool = False, strong: bool = False) ->
     if text == NONE:
         return Entry(NONE, f"0/{cell.planned}")
     if cell.cells < cell.planned:
-        return Entry(f"{text}*", f"n = {cell.draws}, {cell.cells}/{cell.planned}", strong)
-    return Entry(text, "no draw" if cell.constant else f"n = {cell.draws}", strong)
+        return Entry(f"{text}*", f"n = {cell.draws}, {cell.cells}/{cell.planned}")
+    return Entry(text, "no draw" if cell.constant else f"n = {cell.draws}")
 
 
 def line(at: Standing, row: str, entries: list[Entry]) -> Line:
@@ -96,8 +96,9 @@ def _entries(at: Standing, row: str) -> list[Entry]:
     entries = []
     for k in at.shots:
         place = place_at(at.ranks, row, k)
-        strong = place is not None and place.best
-        entries.append(mean_entry(mean_at(at.top1, row, k), strong=strong))
+        entry = mean_entry(mean_at(at.top1, row, k))
+        best = place is not None and place.best
+        entries.append(replace(entry, strong=True, mark="●") if best else entry)
     gain = mean_entry(mean_at(at.gain, row, last), signed=True)
     entries += [Entry(gain.text), Entry(_rank(place_at(at.ranks, row, last)))]
     change = mean_entry(mean_at(at.change, row, last), signed=True)

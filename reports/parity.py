@@ -70,7 +70,6 @@ def parity_table(found: Sequence[Comparison]) -> Table:
         ours = Entry(interval(one.ours, one.half), f"n = {one.draws}" if one.draws else "")
         source = "primary source" if one.source.primary else f"from {one.source.read_in}"
         draws = f"n = {one.source.draws}" if one.source.draws else "n not stated"
-        why = "; ".join([*one.why, *([one.source.comment] if one.why else [])])
         entries = (
             Entry(_measure(one.number)),
             Entry(", ".join(shots)),
@@ -78,14 +77,16 @@ def parity_table(found: Sequence[Comparison]) -> Table:
             ours,
             Entry(number(one.difference, signed=True)),
             Entry(one.status, strong=one.status == "reproduced"),
-            Entry(why or NONE),
+            Entry("; ".join(one.why) or NONE),
             Entry(one.source.paper, source),
         )
         lines.append(Line(one.row, entries))
     head = ("Method", "measure", "shots", "published", "ours", "difference", "status", "why")
-    note = "reproduced: within the tolerance its file states, whatever the width of our interval."
+    notes = ["reproduced: within the tolerance of its file, whatever the width of our interval."]
+    sources = {one.source.paper: one.source for one in found}
+    notes += [f"{paper}: {source.comment}" for paper, source in sources.items() if source.comment]
     caption = "Published numbers beside ours"
-    return Table("published", caption, (*head, "source"), tuple(lines), _data(found), (note,))
+    return Table("published", caption, (*head, "source"), tuple(lines), _data(found), tuple(notes))
 
 
 def _compare(

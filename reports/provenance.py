@@ -17,16 +17,13 @@ _SHOWN = 6
 
 
 def provenance_table(records: Sequence[Record]) -> Table:
-    """Every key of the records' provenance and backbone with its values and their counts."""
+    """Backbone, protocol, data and every key of the records' provenance, values counted."""
     values: dict[str, Counter[str]] = {}
     for record in records:
-        identity = {"backbone": record.cell.get("backbone") or {}}
-        for key, value in _flat({**identity, **record.provenance}):
+        for key, value in _flat({**_identity(record), **record.provenance}):
             values.setdefault(key, Counter())[value] += 1
     lines = []
-    for key, counts in sorted(
-        values.items(), key=lambda item: (item[0][:8] != "backbone", item[0])
-    ):
+    for key, counts in values.items():
         several = len(counts) > 1
         shown = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
         shown = [(value or "unknown", n) for value, n in shown]
@@ -83,7 +80,7 @@ def undone_table(frame: pd.DataFrame) -> Table:
         texts = (str(status), f"{len(cells):,}", _reason(str(kind), str(message)), "; ".join(names))
         lines.append(Line(str(row), tuple(map(Entry, texts))))
     head = ("Method", "status", "cells", "reason", "which")
-    return Table("undone", "Cells without a number", head, tuple(lines))
+    return Table("undone", "Cells without a number, by method and reason", head, tuple(lines))
 
 
 def code_caveats(records: Sequence[Record]) -> list[str]:
@@ -100,6 +97,20 @@ def code_caveats(records: Sequence[Record]) -> list[str]:
     if dirty:
         found.append(f"{dirty:,} cells were run with uncommitted changes in the working tree.")
     return found
+
+
+def _identity(record: Record) -> dict[str, Any]:
+    """What of the cell's identity is not in another table."""
+    cell = record.cell
+    shared = {key: cell[key] for key in ("backbone", "augment") if cell.get(key)}
+    few = {key: cell.get(key) for key in ("protocol", "sampler") if cell.get("shots")}
+    data = cell.get("dataset") or {}
+    sets = [{**data, "templates": cell.get("templates")}, *(cell.get("retention") or [])]
+    known = {}
+    for one in sets:
+        templates = " | ".join(one.get("templates") or [])
+        known[f"data set {one.get('name')}"] = f"{str(one.get('fingerprint'))[:12]}, {templates}"
+    return {**shared, **few, **known}
 
 
 def _reason(kind: str, message: str) -> str:

@@ -22,6 +22,8 @@ class Entry:
     text: str
     sub: str = ""
     strong: bool = False
+    mark: str = ""
+    """A sign before the text, explained below the table."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,11 @@ def _md(text: str) -> str:
 
 
 def _md_entry(entry: Entry) -> str:
-    text = f"**{_md(entry.text)}** ●" if entry.strong else _md(entry.text)
+    text = f"**{_md(entry.text)}**" if entry.strong else _md(entry.text)
+    text = f"{entry.mark} {text}".strip()
     return f"{text} <sub>{_md(entry.sub)}</sub>" if entry.sub else text
 
 
 def _text_entry(entry: Entry) -> str:
     sub = f" ({entry.sub.replace(' ', '')})" if entry.sub else ""
-    return f"{'● ' if entry.strong else ''}{entry.text}{sub}"
+    return f"{entry.mark} {entry.text}{sub}".strip()

@@ -106,7 +106,7 @@ def paired_table(grid: pd.DataFrame, at: Standing, reference: str) -> Table:
     head += [f"retention, {shots_name(k)}" for k in at.shots]
     names = ["row", "reference", "measure", "shots", "difference", "half", "draws", "verdict"]
     caption = f"Paired differences to {reference}, points (same draws, 95 % t interval)"
-    note = "Bold ●: the interval does not include 0. Differences of per-draw means over data sets."
+    note = "Bold: the interval does not include 0. Differences of per-draw means over data sets."
     data = pd.DataFrame(records, columns=names)
     return Table("paired", caption, tuple(head), tuple(lines), data, (note,))
 
