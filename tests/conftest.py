@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from small_suite import SMALL, MakePlan
 
 from harness.plan import Plan, make_plan
 from harness.suite import load_suite
 
 torch.set_num_threads(1)
-
-SMALL = """\
-backbone: glyphs
-datasets: [digits, georgian]
-shots: [1, 2]
-seeds: [1]
-retention: [digits]
-augment: {scale: [0.8, 1.0], flip: false}
-methods:
-  - zero_shot
-  - {name: linear_probe}
-"""
-
-MakePlan = Callable[..., Plan]
 
 
 @pytest.fixture

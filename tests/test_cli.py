@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import SMALL
+from small_suite import SMALL
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 

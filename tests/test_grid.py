@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SMALL, MakePlan
+from small_suite import SMALL, MakePlan
 
 from harness.executors import Event, Settings, make_executor
 from harness.grid import Result, run_plan, survey

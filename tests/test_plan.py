@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, MakePlan
+from small_suite import SMALL, MakePlan
 
 from harness import registry
 from harness.errors import HarnessError

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL, MakePlan
+from small_suite import SMALL, MakePlan
 
 from harness.cell import run_cell
 from harness.datasets import Dataset, Item
