@@ -21,6 +21,7 @@ MISSING = "missing"
 _LEAD = ["method", "label", "dataset", "shots", "seed", "top1", "per_class_mean", "ece"]
 _LEAD += ["zero_shot_top1", "gain", "lost", "won", "images"]
 _COST = ["fit_seconds", "score_seconds", "search_seconds", "evaluations", "peak_memory_mib"]
+_COST += ["feature_seconds"]
 _COST += ["trainable"]
 _TAIL = ["protocol", "status", "draw_id", "chosen", "cell_id", "note", "backbone", "sampler"]
 _TAIL += ["templates", "not_transferable", "failure_kind", "failure"]

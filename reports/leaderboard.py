@@ -151,7 +151,10 @@ def _data(at: Standing) -> pd.DataFrame:
 
 
 def _notes(at: Standing) -> tuple[str, ...]:
-    notes = ["n: draws behind the mean; no draw: the method ignores the support set."]
+    notes = [
+        "n (on a terminal: in brackets): draws behind the mean; no draw: the method ignores the "
+        "support set."
+    ]
     if len(at.ranks):
         notes.append(
             "●: not distinguishable from the best (the paired 95 % interval includes 0). "

@@ -12,6 +12,8 @@ import pandas as pd
 from harness.record import Record
 from reports.table import Entry, Line, Table
 
+_MOMENTS = ("started", "finished")
+"""Keys whose values are ISO times, shown as a span."""
 _SHOWN = 6
 """Distinct values of one key that are listed before the rest is only counted."""
 
@@ -23,7 +25,10 @@ def provenance_table(records: Sequence[Record]) -> Table:
         for key, value in _flat({**_identity(record), **record.provenance}):
             values.setdefault(key, Counter())[value] += 1
     lines = []
-    for key, counts in values.items():
+    for key, counts in sorted(values.items(), key=lambda item: _rank(item[0])):
+        if _last(key) in _MOMENTS:
+            lines.append(Line(key, (Entry(f"{min(counts)} to {max(counts)}"),)))
+            continue
         several = len(counts) > 1
         shown = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
         shown = [(value or "unknown", n) for value, n in shown]
@@ -115,6 +120,13 @@ def _identity(record: Record) -> dict[str, Any]:
 
 def _reason(kind: str, message: str) -> str:
     return ": ".join(filter(None, [kind, message])) or "no record"
+
+
+def _rank(key: str) -> tuple[int, str]:
+    """Identity first, then the rest by name."""
+    first = ("backbone", "protocol", "sampler", "data set", "augment")
+    found = [i for i, name in enumerate(first) if key.startswith(name)]
+    return (found[0] if found else len(first), key)
 
 
 def _last(key: str) -> str:

@@ -95,7 +95,8 @@ def to_markdown(table: Table, heading: str = "##") -> str:
 
 def to_text(table: Table) -> str:
     """The table as aligned plain text for a terminal. Print it with markup off."""
-    rows = [list(table.head)]
+    tops, bottoms = zip(*(_two_lines(name) for name in table.head), strict=True)
+    rows = [list(tops), list(bottoms)]
     for line in table.lines:
         note = f" ({line.note})" if line.note else ""
         rows.append([line.name + note, *(_text_entry(entry) for entry in line.entries)])
@@ -105,7 +106,7 @@ def to_text(table: Table) -> str:
         cells = [row[0].ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
         text.append("  ".join(cells).rstrip())
-    text.insert(1, "  ".join("─" * width for width in widths))
+    text.insert(2, "  ".join("─" * width for width in widths))
     return "\n".join([table.caption, "", *text, "", *table.notes]) + "\n"
 
 
@@ -120,6 +121,12 @@ def _md_entry(entry: Entry) -> str:
     return f"{text} <sub>{_md(entry.sub)}</sub>" if entry.sub else text
 
 
+def _two_lines(heading: str) -> tuple[str, str]:
+    """ "gain, 16 shots" over two lines, a short heading on the lower one."""
+    first, _, second = heading.partition(", ")
+    return (first, second) if second else ("", heading)
+
+
 def _text_entry(entry: Entry) -> str:
-    sub = f" ({entry.sub.replace(' ', '')})" if entry.sub else ""
+    sub = f" ({entry.sub.replace('n = ', '')})" if entry.sub else ""
     return f"{entry.mark} {entry.text}{sub}".strip()

@@ -116,30 +116,35 @@ def verdict(gap: Interval) -> str:
     return "undecided" if gap.includes_zero else ("above" if gap.mean > 0 else "below")
 
 
+_COST = {
+    "fit_seconds": ("fit, s", 2),
+    "score_seconds": ("score, s", 2),
+    "search_seconds": ("search, s", 2),
+    "feature_seconds": ("features, s", 2),
+    "evaluations": ("evaluations", 0),
+    "peak_memory_mib": ("peak MiB", 0),
+    "trainable": ("trainable", 0),
+}
+"""Column → heading and digits."""
+
+
 def cost_table(frame: pd.DataFrame, at: Standing) -> Table:
     """Medians of measured seconds and peak memory over cells, per method and shots."""
-    names = ["fit_seconds", "score_seconds", "search_seconds", "evaluations", "peak_memory_mib"]
-    done = frame[frame["status"] == "ok"].astype(
-        {name: "float64" for name in [*names, "trainable"]}
-    )
+    done = frame[frame["status"] == "ok"].astype(dict.fromkeys(_COST, "float64"))
     groups = done.groupby(["row", "shots"], sort=False)
-    data = groups[[*names, "trainable"]].median().assign(cells=groups.size())
+    data = groups[list(_COST)].median().assign(cells=groups.size())
     lines = []
     for row in at.info.index:
         for k in sorted(frame.loc[frame["row"] == row, "shots"].unique()):
             if (row, k) in data.index:
                 cell: Any = data.loc[(row, k)]
-                digits = (2, 2, 2, 0, 0, 0)
-                texts = [
-                    number(cell[n], d) for n, d in zip([*names, "trainable"], digits, strict=True)
-                ]
-                shots = str(k) if k else "any"
-                entries = (Entry(shots), *map(Entry, texts), Entry(f"{int(cell['cells'])}"))
-                lines.append(line(at, row, list(entries)))
-    head: tuple[str, ...] = ("Method", "shots", "fit, s", "score, s", "search, s", "evaluations")
-    head += ("peak MiB", "trainable", "cells")
+                texts = [number(cell[name], digits) for name, (_, digits) in _COST.items()]
+                texts = [str(k) if k else "any", *texts, f"{int(cell['cells'])}"]
+                lines.append(line(at, row, [Entry(text) for text in texts]))
+    head = ("Method", "shots", *(heading for heading, _ in _COST.values()), "cells")
     caption = "Cost: medians over finished cells (differs from run to run and machine to machine)"
-    return Table("cost", caption, head, tuple(lines), _named(data.reset_index(), at))
+    note = "features: spent on frozen features that other cells then find in the cache."
+    return Table("cost", caption, head, tuple(lines), _named(data.reset_index(), at), (note,))
 
 
 def _named(part: pd.DataFrame, at: Standing) -> pd.DataFrame:
