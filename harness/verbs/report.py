@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from harness.errors import HarnessError
 from harness.only import only as restrict
 from harness.plan import Plan, make_plan
 from harness.store import Store
@@ -26,15 +27,19 @@ def report_folder(plan: Plan, store: Store, only: tuple[str, ...]) -> Path:
 
 def write_report(plan: Plan, store: Store, folder: Path, console: Console) -> int:
     """Write the report of a plan and print its leaderboard; returns the exit status."""
-    from reports import build, leaderboard_text
+    from reports import BadPublished, build, leaderboard_text, load_published
 
     contents = store.load(cell.id for cell in plan.cells)
     for path, why in contents.corrupt.items():
         _say(console, f"{path}: {why}; counted as missing (harness run sets it aside and mends it)")
     records = {**contents.failures, **contents.records}
     given = plan.suite.suite
-    report = build(plan.cells, records, folder, given.name, given.description)
-    console.print(leaderboard_text(report), markup=False, highlight=False)
+    try:
+        published = load_published(plan.suite.path.parent / "published")
+    except BadPublished as error:
+        raise HarnessError(str(error)) from None
+    report = build(plan.cells, records, folder, given.name, given.description, published)
+    _say(console, leaderboard_text(report))
     finished = len(contents.records)
     if finished < len(plan.cells):
         missing = len(plan.cells) - finished
