@@ -133,7 +133,11 @@ def test_ctrl_c_ends_with_130_and_keeps_what_is_done(suite: Path, tmp_path: Path
     suite.write_text(SMALL.replace("seeds: [1]", f"seeds: {list(range(60))}"))
     command = [sys.executable, "-m", "harness.cli", "run", suite, "--results", tmp_path / "r"]
     process = subprocess.Popen(
-        [*map(str, command), "--executor", "serial"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*map(str, command), "--executor", "serial"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A job in the background has SIGINT ignored, and hands that on; a terminal has not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     cells = tmp_path / "r" / "cells"
     deadline = time.monotonic() + 120

@@ -58,8 +58,8 @@ def tune_evaluator(cell: Cell, settings: Settings) -> Evaluator:
     def evaluate(grid: list[dict[str, Any]]) -> list[float]:
         trainable = tune.with_parameters(_Trial, cell=cell, settings=settings, grid=grid)
         tuner = tune.Tuner(
-            # The pool's actor waits meanwhile, and threads are set by hand: no CPU is reserved.
-            tune.with_resources(trainable, {"cpu": 0}),
+            # A local cluster has a CPU per worker, and the pool's actor, which waits, takes none.
+            tune.with_resources(trainable, {"cpu": 1}),
             param_space={"number": tune.grid_search(list(range(len(grid))))},
             tune_config=tune.TuneConfig(
                 metric="top1",
