@@ -32,13 +32,13 @@ def run_suite(
     only: tuple[str, ...],
 ) -> int:
     """Run, report, and return the exit status: 1 where failed cells remain."""
-    from harness.backbones.load import check_device
+    from harness.backbones.load import preflight
 
     plan = restrict(make_plan(load_suite(suite)), only)
     store = Store(results)
     if executor == "serial" and (workers or address):
         raise HarnessError("--workers and --address are for --executor ray")
-    check_device(device, plan.suite.suite.precision)
+    preflight(plan.cells[0].backbone_spec, device, plan.suite.suite.precision)
     runner = make_executor(executor)
     workers = 1 if executor == "serial" else workers or max(1, cores() // threads)
     if search == "tune" and executor != "ray":
