@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from harness.atomic import write_bytes
 from harness.record import Record
 from reports import figures, plots
 from reports.content import Content, gather, table_files
@@ -74,18 +73,9 @@ def assemble(
 
 
 def write(report: Report, out: Path) -> None:
-    """Write every file of the report: each to a temporary file first, then renamed."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write every file of the report, each as a whole or not at all."""
     for name, content in report.files.items():
-        handle, temporary = tempfile.mkstemp(dir=out, prefix=f".{name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, out / name)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_bytes(out / name, content)
 
 
 _CAVEATS = (
