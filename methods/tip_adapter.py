@@ -100,7 +100,7 @@ class CacheClassifier(Classifier):
 class TipAdapter(Method):
     """A key–value cache of the support set beside the zero-shot classifier; nothing is trained.
 
-    Keys: the mean over augmented passes of the unit features, of unit length again.
+    Keys: the mean of the unnormalised features over augmented passes, then of unit length.
     """
 
     name = "tip_adapter"
@@ -108,7 +108,7 @@ class TipAdapter(Method):
     search_space = GRID
 
     def fit(self, task: Task) -> Classifier:
-        mean = F.normalize(task.support.views(self.config.views), dim=-1).mean(0)
+        mean = task.support.views(self.config.views).mean(0)
         values = F.one_hot(task.support.labels, len(task.classes)).float()
         return self.restore(task, {"keys": F.normalize(mean, dim=-1).T, "values": values})
 
