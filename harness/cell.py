@@ -13,6 +13,7 @@ import torch
 
 from harness.cost import Meter
 from harness.datasets import DatasetError
+from harness.device_loss import device_lost
 from harness.evaluation import Evaluation
 from harness.metrics import measure, measure_retention
 from harness.plan import Cell
@@ -32,6 +33,8 @@ class Outcome:
 
     record: Record
     logits: dict[str, np.ndarray] | None = None
+    device_lost: bool = False
+    """Whether the process that ran the cell has lost its GPU: no other cell can run in it."""
 
 
 def run_cell(
@@ -46,6 +49,7 @@ def run_cell(
     Raises:
         OSError: the disk is full.
     """
+    provenance()  # kept from here on: it asks the GPU for its name, which a fault would forbid
     try:
         outcome = _run(cell, resources, parallel)
         outcome.record.to_json()  # e.g. NaN among a method's details is the method's failure
@@ -53,7 +57,7 @@ def run_cell(
     except (Exception, SystemExit) as error:  # what a plug-in raises must not stop the grid
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise  # no other cell will fare better
-        return Outcome(failure_record(cell, error, attempt))
+        return Outcome(failure_record(cell, error, attempt), device_lost=device_lost(error))
 
 
 def failure_record(
@@ -165,7 +169,7 @@ def _kind(error: BaseException) -> Kind:
     out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
     if out_of_memory or "DefaultCPUAllocator" in str(error):  # torch's, on a CPU
         return "memory"
-    if isinstance(error, StaleWorker):
+    if isinstance(error, StaleWorker) or device_lost(error):
         return "infrastructure"
     if isinstance(error, DatasetError | OSError):
         return "data"

@@ -1,8 +1,8 @@
 """A pool of long-lived Ray actors, each with its backbone and data loaded.
 
 A warm call costs about a millisecond. Local clusters listen on loopback only and have no
-dashboard. A worker that dies is replaced and its cell is tried again; a cell that ran out of
-memory is tried once more when nothing else runs.
+dashboard. A worker that dies, or loses its GPU to a CUDA fault, is replaced and its cell is tried
+again; a cell that ran out of memory is tried once more when nothing else runs.
 """
 
 from __future__ import annotations
@@ -109,7 +109,14 @@ class _Pool:
             if attempt < ATTEMPTS:
                 return None, f"its worker died ({_first_line(error)})"
             return Outcome(failure_record(cell, error, attempt, "infrastructure")), ""
-        self._idle.append(actor)
+        if not outcome.device_lost:
+            self._idle.append(actor)
+            return outcome, ""
+        ray.kill(actor)  # no other cell can run in its process
+        self._idle.append(self._new())
+        failure = outcome.record.failure
+        if attempt < ATTEMPTS and failure is not None:
+            return None, f"its worker lost the GPU ({failure.message.splitlines()[0]})"
         return outcome, ""
 
     def _only_one(self) -> None:
