@@ -15,6 +15,7 @@ import torch
 
 from harness.cost import Meter
 from harness.datasets import DatasetError
+from harness.device_loss import device_lost
 from harness.evaluation import Evaluation
 from harness.metrics import measure, measure_retention
 from harness.plan import Cell
@@ -34,6 +35,8 @@ class Outcome:
 
     record: Record
     logits: dict[str, np.ndarray] | None = None
+    device_lost: bool = False
+    """Whether the process that ran the cell has lost its GPU: no other cell can run in it."""
 
 
 def run_cell(
@@ -48,6 +51,7 @@ def run_cell(
     Raises:
         OSError: the disk is full.
     """
+    provenance()  # kept from here on: it asks the GPU for its name, which a fault would forbid
     return _guarded(
         cell, attempt, lambda: _scored(cell, resources, _fit(cell, resources, parallel))
     )
@@ -125,7 +129,7 @@ def _guarded(cell: Cell, attempt: int, run: Callable[[], Outcome]) -> Outcome:
 def _failed(cell: Cell, error: BaseException, attempt: int) -> Outcome:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         raise error  # no other cell will fare better
-    return Outcome(failure_record(cell, error, attempt))
+    return Outcome(failure_record(cell, error, attempt), device_lost=device_lost(error))
 
 
 def _fit(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Fitted:
@@ -233,7 +237,7 @@ def _kind(error: BaseException) -> Kind:
     out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
     if out_of_memory or "DefaultCPUAllocator" in str(error):  # torch's, on a CPU
         return "memory"
-    if isinstance(error, StaleWorker):
+    if isinstance(error, StaleWorker) or device_lost(error):
         return "infrastructure"
     if isinstance(error, DatasetError | OSError):
         return "data"

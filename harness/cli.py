@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from harness import __version__
+from harness.device_loss import DeviceLost
 from harness.errors import HarnessError
 
 SUITE = click.argument("suite", type=click.Path(path_type=Path))
@@ -168,6 +169,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _leave("interrupted; what was finished is kept, run the same command to go on", 130, debug)
+    except DeviceLost as error:
+        _leave(str(error), 1, debug)
     except OSError as error:
         _leave(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1, debug)
 

@@ -103,9 +103,8 @@ class CacheClassifier(Classifier):
 
 
 def keys_of(task: Task, config: Config) -> Tensor:
-    """(d, N) keys: the mean over augmented passes of the unit features, of unit length again."""
-    mean = F.normalize(task.support.views(config.views), dim=-1).mean(0)
-    return F.normalize(mean, dim=-1).T
+    """(d, N) keys: the mean of the unnormalised features over augmented passes, of unit length."""
+    return F.normalize(task.support.views(config.views).mean(0), dim=-1).T
 
 
 def values_of(task: Task) -> Tensor:

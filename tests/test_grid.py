@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from small_suite import SMALL, MakePlan
 
+from harness.device_loss import DeviceLost
 from harness.executors import Event, Settings, make_executor
 from harness.grid import Result, run_plan, survey
 from harness.plan import Plan
 from harness.record import Record
+from harness.registry import find_method
 from harness.store import Store
 from methods.clip_adapter import CLIPAdapter
 
@@ -269,14 +271,44 @@ def test_searching_by_ray_tune_finds_what_the_serial_search_finds(
     assert numbers(tuned.contents.records) == numbers(serial.contents.records)
 
 
-def test_a_killed_ray_worker_is_replaced_and_its_cell_tried_again(
-    plan_of: MakePlan, tmp_path: Path
+def test_a_ray_worker_that_dies_or_loses_its_gpu_is_replaced_and_its_cell_tried_again(
+    plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = f"{{path: {tmp_path / 'marker'}}}"
-    plan = plan_of(with_plugin("DiesOnce", config, ONE_SET))
+    """Of two attempts: the cell that dies once succeeds, the one that loses two GPUs fails alone.
+
+    Whatever ran in the worker after it would fail too, were it not replaced.
+    """
+    monkeypatch.setattr("harness.executors.ray.ATTEMPTS", 2)
+    text = with_plugin("DiesOnce", f"{{path: {tmp_path / 'marker'}}}", ONE_SET)
+    config = f"{{path: {tmp_path / 'lost'}, limit: 2, number: [1, 2]}}"
+    plan = plan_of(with_plugin("LosesTheGpu", config, text))
     run = Run(plan, tmp_path / "r", "ray", workers=1)
-    assert run.result.failed == 0
-    assert len(run.retried()) == 1 and "worker died" in run.retried()[0]
+    died, lost = run.retried()
+    assert "worker died" in died
+    assert (
+        lost == "its worker lost the GPU (RuntimeError: CUDA error: device-side assert triggered)"
+    )
+    (record,) = run.contents.failures.values()
+    assert record.failure is not None
+    assert record.cell["method"]["config"]["number"] == 1
+    assert (record.failure.kind, record.failure.attempt) == ("infrastructure", 2)
+    assert len(run.contents.records) == len(plan.cells) - 1
+
+
+def test_the_serial_executor_stops_when_its_process_has_lost_the_gpu(
+    plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = f"{{path: {tmp_path / 'lost'}, number: [1, 2]}}"
+    plan = plan_of(with_plugin("LosesTheGpu", config, ONE_SET))
+    with pytest.raises(DeviceLost, match=r"device-side assert triggered\. .*--executor ray"):
+        Run(plan, tmp_path / "r")
+    contents = Store(tmp_path / "r").load(cell.id for cell in plan.cells)
+    (failure,) = contents.failures.values()
+    assert failure.failure is not None and failure.failure.kind == "infrastructure"
+    method = find_method(plan.cells[-1].method)
+    monkeypatch.setattr(method, "lost", False)  # as in a new process
+    again = Run(plan, tmp_path / "r")
+    assert (again.result.failed, len(again.contents.records)) == (0, len(plan.cells))
 
 
 def test_the_serial_path_never_imports_ray() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,16 @@ RANDOM = "random"
 
 class BackboneError(HarnessError):
     """A backbone that cannot be loaded as asked for; the message says what to do about it."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a backbone is made of: an open_clip model, its tokenizer, mean, std, resize mode."""
+
+    model: Any
+    tokenizer: Any
+    preprocess: dict[str, Any]
+    fingerprint: str
 
 
 class BackboneSpec(BaseModel):
@@ -56,7 +67,12 @@ class BackboneSpec(BaseModel):
 
     @property
     def name(self) -> str:
-        """How records and reports call it, such as `ViT-B-16-quickgelu/openai`."""
+        """How records and reports call it, such as `ViT-B-16-quickgelu/openai`.
+
+        Part of a cell's identity, so it holds no folder: of a file, only the file's name.
+        """
+        if ".py:" in self.model:
+            return self.model.replace("\\", "/").rpartition("/")[2]
         if self.pretrained == RANDOM:
             return f"{self.model}/random-{self.seed}"
         if self.pretrained is not None:

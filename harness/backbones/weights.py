@@ -23,7 +23,7 @@ def weights_fingerprint(spec: BackboneSpec) -> str:
 
     Read from files, without building the model; equal to `Backbone.fingerprint`. Random weights
     are identified by how they are drawn (seed and library versions), third-party backbones by
-    the weights of the model they build.
+    their source, the weights of the model they build, and their preprocessing.
 
     Raises:
         BackboneError: the weights are not here and cannot be fetched.
@@ -38,7 +38,7 @@ def weights_fingerprint(spec: BackboneSpec) -> str:
         )
     if is_open_clip(spec):
         return _digest("open_clip", spec.model, _file_sha(weights_file(spec)))
-    from harness.backbones.load import plugin_parts
+    from harness.backbones.plugin import plugin_parts
 
     return plugin_parts(spec).fingerprint
 

@@ -1,8 +1,8 @@
 """A pool of long-lived Ray actors, each with its backbone and data loaded.
 
 A warm call costs about a millisecond. Local clusters listen on loopback only and have no
-dashboard. A worker that dies is replaced and its cell is tried again; a cell that ran out of
-memory is tried once more when nothing else runs.
+dashboard. A worker that dies, or loses its GPU to a CUDA fault, is replaced and its cell is tried
+again; a cell that ran out of memory is tried once more when nothing else runs.
 """
 
 from __future__ import annotations
@@ -115,7 +115,14 @@ class _Pool:
                 return None, f"its worker died ({_first_line(error)})"
             kind: Kind = "memory" if memory else "infrastructure"
             return [Outcome(failure_record(cell, error, attempt, kind)) for cell in job], ""
-        self._idle.append(actor)
+        lost = [outcome.record.failure for outcome in outcomes if outcome.device_lost]
+        if not lost:
+            self._idle.append(actor)
+            return outcomes, ""
+        ray.kill(actor)  # no other cell can run in its process
+        self._idle.append(self._new())
+        if attempt < ATTEMPTS and lost[0] is not None:
+            return None, f"its worker lost the GPU ({lost[0].message.splitlines()[0]})"
         return outcomes, ""
 
     def _only_one(self) -> None:

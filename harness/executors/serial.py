@@ -5,14 +5,19 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 
-from harness.cell import run_cell, run_together
+from harness.cell import Outcome, run_cell, run_together
+from harness.device_loss import DeviceLost
 from harness.executors import Event, Settings, jobs
 from harness.plan import Cell
 from harness.resources import Resources
 
 
 class SerialExecutor:
-    """Runs cells in order; a cell that ran out of memory is tried once more, at the end, alone."""
+    """Runs cells in order; a cell that ran out of memory is tried once more, at the end, alone.
+
+    Raises:
+        DeviceLost: a cell left this process without its GPU. Its failure is handed out before.
+    """
 
     def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]:
         resources = Resources(settings.cache, settings.device, settings.threads)
@@ -25,10 +30,24 @@ class SerialExecutor:
                 if failure is not None and failure.kind == "memory":
                     again.append(cell)
                     yield Event("retried", cell, message=failure.message)
-                else:
-                    yield Event("finished", cell, outcome)
+                    continue
+                yield Event("finished", cell, outcome)
+                _stop_if_lost(cell, outcome)
         for cell in again:
             resources = Resources(settings.cache, settings.device, settings.threads)
             gc.collect()
             yield Event("started", cell)
-            yield Event("finished", cell, run_cell(cell, resources, attempt=2))
+            outcome = run_cell(cell, resources, attempt=2)
+            yield Event("finished", cell, outcome)
+            _stop_if_lost(cell, outcome)
+
+
+def _stop_if_lost(cell: Cell, outcome: Outcome) -> None:
+    if outcome.device_lost:
+        failure = outcome.record.failure
+        assert failure is not None
+        raise DeviceLost(
+            f"{cell}: {failure.message.splitlines()[0]}. This process cannot use its GPU any more "
+            "and every later cell would fail; what was finished is kept. Run the same command "
+            "again to go on, or use --executor ray, which replaces a worker after such a fault"
+        )
