@@ -101,10 +101,8 @@ class Resources:
             return Episode((), (), "none", 0)
         data = self.dataset(cell.dataset_spec)
         _same("the data set", data.fingerprint, cell.identity["dataset"]["fingerprint"])
-        whole = data.whole
-        val = whole.splits.get("val", ())
-        drawn = draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
-        if whole is data:
+        drawn = episode_of(cell, data)
+        if data.whole is data:
             return drawn
         return replace(drawn, train=data.restrict(drawn.train), val=data.restrict(drawn.val))
 
@@ -154,6 +152,13 @@ class Resources:
                 del self._images[next(iter(self._images))]
             self._images[key] = data.read(items) if items else []
         return self._images[key]
+
+
+def episode_of(cell: Cell, data: Dataset) -> Episode:
+    """The cell's draw, made on all classes where the cell adapts to half of them."""
+    whole = data.whole
+    val = whole.splits.get("val", ())
+    return draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
 
 
 class StaleWorker(RuntimeError):
