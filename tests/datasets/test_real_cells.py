@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
+import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from disk import SHARED, needs
+from numpy.typing import NDArray
 
 from harness.cell import run_cell
+from harness.datasets import DatasetSpec, load_dataset
 from harness.plan import make_plan
 from harness.record import Record
 from harness.resources import Resources
 from harness.suite import load_suite
+
+Floats = NDArray[Any]
 
 METHODS = """\
   - zero_shot
@@ -139,6 +147,61 @@ def test_cells_on_real_clip_features_with_names(
     assert tip.gain is not None and tip.gain == pytest.approx(tip.top1 - frozen.top1)
     for method in ("coop", "lora"):  # they need an encoder
         assert found[method].status == "skipped", found[method].failure
+
+
+@needs("features")
+def test_tip_adapter_on_real_features_is_the_papers_formula_in_numpy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training-free: the same predictions. -F, in another order of batches: the same gain."""
+    monkeypatch.setenv("FEATURES", str(SHARED / "features"))
+    entries = [f"{{name: tip_adapter{f}, config: {{views: 1{t}}}}}" for f, t in
+               (("", ""), ("_f", ", train_views: 1"))]  # fmt: skip
+    found = run(tmp_path, re.sub("methods: .*", f"methods: [{', '.join(entries)}]", CLIP))
+    data = load_dataset(
+        DatasetSpec(
+            name="caltech",
+            kind="features",
+            root=str(SHARED / "features" / "caltech101.npz"),
+            text=str(SHARED / "features" / "text_vocab_a_name.npz"),
+            classes="named",
+        )
+    )
+    (x, y), (test, right) = (
+        (unit(data.features(items)), np.array([i.label for i in items]))
+        for items in (data.items("train"), data.items("test"))
+    )
+    text, values = data.text_features(), np.eye(41)[y]
+    assert text is not None
+
+    def logits(f: Floats, keys: Floats) -> Floats:
+        return 100 * f @ text.T + np.exp(f @ keys.T - 1) @ values
+
+    def accuracy(keys: Floats) -> float:
+        return 100 * float((logits(test, keys).argmax(1) == right).mean())
+
+    tip, trained = (found[m, "caltech101-41"].metrics for m in ("tip_adapter", "tip_adapter_f"))
+    assert tip and tip.top1 == pytest.approx(accuracy(x), abs=0.1)
+    keys, rng, steps = x.copy(), np.random.default_rng(0), 20 * 3
+    m, v = np.zeros_like(x), np.zeros_like(x)
+    for step in range(steps):  # AdamW by hand, 1e-3 on a cosine
+        if step % 3 == 0:
+            order = np.array_split(rng.permutation(len(x)), [256, 512])
+        at = order[step % 3]
+        scores = logits(x[at], keys)
+        p = np.exp(scores - scores.max(1, keepdims=True))
+        error = (p / p.sum(1, keepdims=True) - values[at]) / len(at)
+        gradient = (error @ values.T * np.exp(x[at] @ keys.T - 1)).T @ x[at]
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        rate = 1e-3 * (1 + math.cos(math.pi * step / steps)) / 2
+        unbiased, spread = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.999 ** (step + 1))
+        keys = keys * (1 - rate * 1e-2) - rate * unbiased / (np.sqrt(spread) + 1e-4)
+    assert trained and trained.top1 == pytest.approx(accuracy(keys), abs=0.3)
+    assert trained.gain is not None and trained.gain > 0.5
+
+
+def unit(features: Floats) -> Floats:
+    return np.asarray(features / np.linalg.norm(features, axis=1, keepdims=True), np.float64)
 
 
 @needs("features")
