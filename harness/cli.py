@@ -120,12 +120,15 @@ def test(plugin: str, backbone: str) -> None:
 
 
 @cli.command()
-@click.argument("split", type=click.Path(path_type=Path))
-@click.option("--shots", type=click.IntRange(1), required=True, help="Images per class, K.")
-@click.option("--seed", type=click.IntRange(0), required=True)
-@click.option("--sampler", default="coop", show_default=True, help="coop or clip_lora.")
+@click.argument("source", metavar="SPLIT.json | SUITE.yaml", type=click.Path(path_type=Path))
+@click.option("--shots", type=click.IntRange(1), help="Of a split file: images per class, K.")
+@click.option("--seed", type=click.IntRange(0), help="Of a split file.")
+@click.option("--sampler", help="Of a split file: coop or clip_lora.  [default: coop]")
+@click.option("--cell", metavar="ID", help="Of a suite: a cell's id, or its first digits.")
+@ONLY
 def draw(**options: Any) -> None:
-    """Print the few-shot draw of a CoOp split file SPLIT as JSON Lines, in drawing order."""
+    """Print a few-shot draw as JSON Lines, in drawing order: that of a CoOp split file, or of one
+    of a suite's cells. `sampler: file:PATH` reads it back."""
     from harness.verbs.draw import print_draw
 
     sys.exit(print_draw(**options))

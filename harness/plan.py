@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.augment import AugmentSpec
 from harness.backbones.spec import BackboneSpec
@@ -16,8 +16,11 @@ from harness.datasets.spec import DatasetSpec
 from harness.errors import HarnessError, did_you_mean
 from harness.record import SCHEMA, Record
 from harness.store import Contents
-from harness.suite import SuiteFile, located
+from harness.suite import Suite, SuiteFile, located
 from harness.variants import Variant, variants_of
+
+if TYPE_CHECKING:
+    from harness.datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ def _sets(suite: SuiteFile) -> Iterator[tuple[_Set, list[_Set]]]:
     held_out = []
     for position, spec in enumerate(given.retention):
         with located(suite, ("retention", position)):
-            held_out.append(_set(spec.resolve(base), given.templates))
+            held_out.append(_set(spec.resolve(base), given))
     # By name: in which order a suite lists them changes no number, so it must change no id.
     in_order = sorted(held_out, key=lambda other: other.spec.name)
     splits = ("train", "val", "test") if given.protocol == "val_search" else ("train", "test")
@@ -171,15 +174,13 @@ def _sets(suite: SuiteFile) -> Iterator[tuple[_Set, list[_Set]]]:
             whole = spec.resolve(base)
             others = [other for other in in_order if other.spec.name != spec.name]
             if given.setting == "base_to_new":
-                base_half = _set(_half(whole, "base"), given.templates, splits)
-                yield base_half, [_set(_half(whole, "new"), given.templates), *others]
+                base_half = _set(_half(whole, "base"), given, splits)
+                yield base_half, [_set(_half(whole, "new"), given), *others]
             else:
-                yield _set(whole, given.templates, splits), others
+                yield _set(whole, given, splits), others
 
 
-def _set(
-    spec: DatasetSpec, templates: tuple[str, ...] | None, splits: tuple[str, ...] = ()
-) -> _Set:
+def _set(spec: DatasetSpec, suite: Suite, splits: tuple[str, ...] = ()) -> _Set:
     """A data set to adapt to, with the `splits` that this takes; without them, a retention set."""
     from harness.datasets import load_dataset
 
@@ -191,7 +192,28 @@ def _set(
             f"{spec.name}: pre-computed features cannot serve as a retention set: no encoder can "
             "be adapted and run on them"
         )
-    return _Set(spec, data.fingerprint, templates or data.templates)
+    if suite.backbone.features is not None:
+        _check_features(data, suite.backbone)
+    return _Set(spec, data.fingerprint, suite.templates or data.templates)
+
+
+def _check_features(data: Dataset, backbone: BackboneSpec) -> None:
+    """Whether a backbone that is only described fits a data set.
+
+    Raises:
+        HarnessError: the data set has pixels, or features of another width.
+    """
+    if data.has_pixels:
+        raise HarnessError(
+            f"{data.name}: has images, and the backbone {backbone.name} no encoder: give the "
+            "backbone as model: …, or the data set as kind: features"
+        )
+    width = data.features(data.items("test")[:1]).shape[1]
+    if width != backbone.feature_dim:
+        raise HarnessError(
+            f"{data.name}: its features have width {width}, the backbone says "
+            f"feature_dim: {backbone.feature_dim}"
+        )
 
 
 def _half(spec: DatasetSpec, half: str) -> DatasetSpec:

@@ -10,7 +10,14 @@ import pandas as pd
 from harness.record import Record
 from reports.comparability import completeness, warnings_of
 from reports.findings import findings
-from reports.frame import PlannedCell, broadcast, cell_frame, csv_columns, retention_frame
+from reports.frame import (
+    PlannedCell,
+    broadcast,
+    cell_frame,
+    csv_columns,
+    one_seed_per_draw,
+    retention_frame,
+)
 from reports.leaderboard import Standing, leaderboard, standing
 from reports.parity import compare, parity_table
 from reports.provenance import (
@@ -38,7 +45,7 @@ class Content:
     cells: pd.DataFrame
     """One row per planned cell, as in `cells.csv`, and its table `row`."""
     grid: pd.DataFrame
-    """The same with support-free methods repeated at every draw."""
+    """The same with support-free methods repeated at every draw, and every draw under one seed."""
     standing: Standing
     leaderboard: Table
     tables: Mapping[str, Sequence[Table]]
@@ -63,7 +70,8 @@ def gather(
     Records of other cells are ignored.
     """
     frame = cell_frame(cells, records)
-    grid = broadcast(frame, frame)
+    draws = one_seed_per_draw(frame)
+    grid = broadcast(draws, draws)
     retention = retention_frame(frame, records)
     at = standing(grid, frame, retention)
     used = [records[cell] for cell in frame["cell_id"] if cell in records]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,9 @@ class Backbone:
         sot, eot: ids that begin and end a prompt. Where the vocabulary has no start token, `sot`
             is an id outside of it and is dropped by `encode_prompts`.
     """
+
+    has_encoder: ClassVar[bool] = True
+    """False where only features of a model are at hand (see `harness.backbones.features_only`)."""
 
     def __init__(
         self,

@@ -43,6 +43,8 @@ def load_backbone(
     """
     spec = BackboneSpec.model_validate(spec) if isinstance(spec, str) else spec
     where = check_device(device, precision)
+    if spec.features is not None:
+        return _described(spec, where, precision)
     parts = _parts(spec)
     given = parts.preprocess
     return Backbone(
@@ -55,6 +57,20 @@ def load_backbone(
         device=where,
         precision=precision,  # type: ignore[arg-type]  # checked above
         notes=_notes(spec, given),
+    )
+
+
+def _described(spec: BackboneSpec, device: torch.device, precision: str) -> Backbone:
+    from harness.backbones.features_only import FeaturesOnly
+
+    assert spec.feature_dim is not None and spec.logit_scale is not None  # the spec's own check
+    return FeaturesOnly(
+        name=spec.name,
+        fingerprint=weights_fingerprint(spec),
+        feature_dim=spec.feature_dim,
+        logit_scale=spec.logit_scale,
+        device=device,
+        precision=precision,  # type: ignore[arg-type]  # checked by the caller
     )
 
 

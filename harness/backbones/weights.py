@@ -23,11 +23,14 @@ def weights_fingerprint(spec: BackboneSpec) -> str:
 
     Read from files, without building the model; equal to `Backbone.fingerprint`. Random weights
     are identified by how they are drawn (seed and library versions), third-party backbones by
-    their source, the weights of the model they build, and their preprocessing.
+    their source, the weights of the model they build, and their preprocessing; pre-computed
+    features by what is said of their model.
 
     Raises:
         BackboneError: the weights are not here and cannot be fetched.
     """
+    if spec.features is not None:  # the features themselves are in the data set's fingerprint
+        return _digest("features", str(spec.feature_dim), str(spec.logit_scale))
     if spec.model == EMBEDDED:
         return _digest("embedded", *(_file_sha(path) for path in embedded_files()))
     if spec.pretrained == RANDOM:
