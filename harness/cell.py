@@ -13,14 +13,16 @@ import torch
 
 from harness.cost import Meter
 from harness.datasets import DatasetError
+from harness.datasets.columns import columns_of
 from harness.evaluation import Evaluation
 from harness.metrics import measure, measure_retention
 from harness.plan import Cell
-from harness.protocol import Evaluator, accuracy_of, choose, plain
+from harness.protocol import Evaluator, accuracy_of, choose, plain, uses_val
 from harness.provenance import provenance
 from harness.record import Cost, Draw, Failure, Record, Retention
 from harness.resources import Resources, StaleWorker
 from harness.task import Classifier, FeaturesOnlyError, NotApplicable
+from harness.transfer import carry_over
 from harness.variants import build_config
 
 Kind = Literal["method", "data", "memory", "infrastructure", "not_applicable"]
@@ -80,7 +82,7 @@ def failure_record(
 def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resources) -> float:
     """What a search sees of one candidate configuration (as JSON values): accuracy in percent."""
     method = resources.method(cell)
-    task = resources.task(cell, resources.episode(cell), with_val=cell.protocol == "val_search")
+    task = resources.task(cell, resources.episode(cell), with_val=uses_val(cell.protocol))
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
     return accuracy_of(method, build_config(method.Config, candidate), cell.protocol, task, test)
 
@@ -90,7 +92,7 @@ def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcom
     backbone = resources.backbone(cell)
     episode = resources.episode(cell)
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
-    searching = cell.protocol == "val_search"
+    searching = uses_val(cell.protocol)
 
     choice = choose(
         method,
@@ -108,7 +110,9 @@ def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcom
         logits = test.logits(classifier)
         retention = {
             spec.name: _retention(
-                resources.evaluation(spec, tuple(entry["templates"]), cell), classifier
+                resources.evaluation(spec, tuple(entry["templates"]), cell),
+                classifier,
+                columns_of(resources.dataset(spec), resources.dataset(cell.dataset_spec)),
             )
             for spec, entry in zip(cell.retention_specs, cell.identity["retention"], strict=True)
         }
@@ -148,11 +152,15 @@ def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcom
     return Outcome(record, _kept(logits, test) if cell.keep_logits else None)
 
 
-def _retention(held_out: Evaluation, classifier: Classifier) -> Retention | None:
-    rebound = classifier.rebind(held_out.classes)
-    if rebound is None:
+def _retention(
+    held_out: Evaluation, classifier: Classifier, columns: tuple[int, ...] | None
+) -> Retention | None:
+    carried = carry_over(classifier, held_out.classes, columns)
+    if carried is None:
         return None
-    return measure_retention(held_out.logits(rebound), held_out.frozen_logits(), held_out.labels)
+    there, rule = carried
+    logits = held_out.logits(there)
+    return measure_retention(logits, held_out.frozen_logits(), held_out.labels, rule)
 
 
 def _kept(logits: torch.Tensor, test: Evaluation) -> dict[str, np.ndarray]:

@@ -2,6 +2,8 @@
 
 fixed       the configuration of the suite; the method sees the support set only.
 val_search  chosen by accuracy on the few-shot validation set, min(K, 4) images per class.
+val_full    the same on the whole validation split (in a suite: `val_search` with `val: full`), as
+            much released code does. More labels than the shots: marked and ranked apart.
 oracle      chosen by accuracy on the *test* set: an upper bound, flagged wherever it appears and
             never ranked. It exists to show what published numbers gain by it.
 """
@@ -23,6 +25,11 @@ from harness.evaluation import Evaluation
 from harness.metrics import top1
 from harness.support import LazyBatch
 from harness.task import Classifier, Method, Support, Task, candidates
+
+
+def uses_val(protocol: str) -> bool:
+    """Whether the protocol grants a method validation images."""
+    return protocol in ("val_search", "val_full")
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ def choose(
 def accuracy_of(
     method: type[Method], candidate: Any, protocol: str, task: Task, test: Evaluation
 ) -> float:
-    """Top-1 in percent of one candidate: on the few-shot validation set, or, `oracle`, on test.
+    """Top-1 in percent of one candidate: on the validation set, or, under `oracle`, on test.
 
     A candidate whose training diverges has 0: it must not end the search for the others.
     """
@@ -97,7 +104,7 @@ def accuracy_of(
 
 @torch.no_grad()
 def accuracy_on(classifier: Classifier, val: Support) -> float:
-    """Top-1 in percent on a few-shot validation set, `BATCH` images at a time."""
+    """Top-1 in percent on a validation set, `BATCH` images at a time."""
     features = val.features
     guesses = []
     for some in torch.split(torch.arange(len(val)), BATCH):

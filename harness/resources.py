@@ -104,6 +104,8 @@ class Resources:
         whole = data.whole
         val = whole.splits.get("val", ())
         drawn = draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
+        if cell.protocol == "val_full":
+            drawn = replace(drawn, val=whole.items("val"))
         if whole is data:
             return drawn
         return replace(drawn, train=data.restrict(drawn.train), val=data.restrict(drawn.val))
