@@ -3,7 +3,8 @@
 fixed       the configuration of the suite; the method sees the support set only.
 val_search  chosen by accuracy on the few-shot validation set, min(K, 4) images per class.
 val_full    the same on the whole validation split (in a suite: `val_search` with `val: full`), as
-            much released code does. More labels than the shots: marked and ranked apart.
+            much released code does. More labels than the shots: marked, and never
+            ranked beside rows that had fewer.
 oracle      chosen by accuracy on the *test* set: an upper bound, flagged wherever it appears and
             never ranked. It exists to show what published numbers gain by it.
 """

@@ -60,7 +60,7 @@ class Suite(BaseModel):
     val: Literal["few_shot", "full"] = "few_shot"
     """Under `val_search`: `few_shot` chooses on min(K, 4) images per class of the val split;
     `full` on the whole split, which is many more labels than the shots: marked wherever it
-    appears, and ranked apart."""
+    appears, and never ranked beside rows that had fewer."""
     setting: Literal["all_classes", "base_to_new"] = "all_classes"
     """`base_to_new`: adapt to the first half of each data set's classes, and be tested on either
     half; the new half stands among the retention sets."""
