@@ -15,15 +15,25 @@ import torch
 
 from harness.cost import Meter
 from harness.datasets import DatasetError
+from harness.datasets.columns import columns_of
 from harness.device_loss import device_lost
 from harness.evaluation import Evaluation
 from harness.metrics import measure, measure_retention
 from harness.plan import Cell
-from harness.protocol import Choice, Evaluator, accuracy_of, choose, packed_evaluator, plain
+from harness.protocol import (
+    Choice,
+    Evaluator,
+    accuracy_of,
+    choose,
+    packed_evaluator,
+    plain,
+    uses_val,
+)
 from harness.provenance import provenance
 from harness.record import Cost, Draw, Failure, Record, Retention
 from harness.resources import Resources, StaleWorker
 from harness.task import Classifier, FeaturesOnlyError, NotApplicable, Task
+from harness.transfer import carry_over
 from harness.variants import build_config
 
 Kind = Literal["method", "data", "memory", "infrastructure", "not_applicable"]
@@ -99,7 +109,7 @@ def failure_record(
 def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resources) -> float:
     """What a search sees of one candidate configuration (as JSON values): accuracy in percent."""
     method = resources.method(cell)
-    task = resources.task(cell, resources.episode(cell), with_val=cell.protocol == "val_search")
+    task = resources.task(cell, resources.episode(cell), with_val=uses_val(cell.protocol))
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
     return accuracy_of(method, build_config(method.Config, candidate), cell.protocol, task, test)
 
@@ -136,7 +146,7 @@ def _fit(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Fitted
     method, before = resources.method(cell), resources.feature_seconds
     device = resources.backbone(cell).device
     episode = resources.episode(cell)
-    searching = cell.protocol == "val_search"
+    searching = uses_val(cell.protocol)
 
     def task() -> Task:
         return resources.task(cell, episode, with_val=searching)
@@ -174,12 +184,14 @@ def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
     classifier, choice, fit = fitted.classifier, fitted.choice, fitted.meter
     backbone, episode = resources.backbone(cell), resources.episode(cell)
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
-    searching = cell.protocol == "val_search"
+    searching = uses_val(cell.protocol)
     with Meter(backbone.device, lambda: resources.feature_seconds) as score:
         logits = test.logits(classifier)
         retention = {
             spec.name: _retention(
-                resources.evaluation(spec, tuple(entry["templates"]), cell), classifier
+                resources.evaluation(spec, tuple(entry["templates"]), cell),
+                classifier,
+                columns_of(resources.dataset(spec), resources.dataset(cell.dataset_spec)),
             )
             for spec, entry in zip(cell.retention_specs, cell.identity["retention"], strict=True)
         }
@@ -220,11 +232,15 @@ def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
     return Outcome(record, _kept(logits, test) if cell.keep_logits else None)
 
 
-def _retention(held_out: Evaluation, classifier: Classifier) -> Retention | None:
-    rebound = classifier.rebind(held_out.classes)
-    if rebound is None:
+def _retention(
+    held_out: Evaluation, classifier: Classifier, columns: tuple[int, ...] | None
+) -> Retention | None:
+    carried = carry_over(classifier, held_out.classes, columns)
+    if carried is None:
         return None
-    return measure_retention(held_out.logits(rebound), held_out.frozen_logits(), held_out.labels)
+    there, rule = carried
+    logits = held_out.logits(there)
+    return measure_retention(logits, held_out.frozen_logits(), held_out.labels, rule)
 
 
 def _kept(logits: torch.Tensor, test: Evaluation) -> dict[str, np.ndarray]:

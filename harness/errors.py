@@ -10,6 +10,10 @@ class HarnessError(ValueError):
     """Bad input. The message quotes it, says where it stands and what would be right."""
 
 
+class NotHere(HarnessError):
+    """A suite names it rightly, and this machine does not have it: images, lists, weights."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """' (did you mean "rank"?)' for the nearest known word, else the known words, else ''."""
     known = sorted(known)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from harness.record import Metrics, Retention
+from harness.record import Metrics, Retention, Rule
 
 BINS = 15
 
@@ -65,7 +65,9 @@ def measure(logits: Tensor, frozen_logits: Tensor, labels: Tensor) -> Metrics:
     )
 
 
-def measure_retention(logits: Tensor, frozen_logits: Tensor, labels: Tensor) -> Retention:
-    """Held-out zero-shot accuracy after and before adaptation; (n, C), (n, C), (n,)."""
+def measure_retention(
+    logits: Tensor, frozen_logits: Tensor, labels: Tensor, rule: Rule = "rebind"
+) -> Retention:
+    """Accuracy on a retention set after and before adaptation; (n, C), (n, C), (n,)."""
     accuracy, before = top1(logits.argmax(-1), labels), top1(frozen_logits.argmax(-1), labels)
-    return Retention(len(labels), accuracy, before, accuracy - before)
+    return Retention(len(labels), accuracy, before, accuracy - before, rule)

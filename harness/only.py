@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.errors import HarnessError, did_you_mean
-from harness.plan import Cell, Plan
+from harness.plan import Cell, Plan, Waiting
 
 KEYS = ("label", "method", "dataset", "shots", "seed")
 
@@ -21,13 +21,14 @@ def only(plan: Plan, words: Sequence[str]) -> Plan:
     """
     chosen = plan
     for key, values in _parse(words).items():
-        known = sorted({_value(cell, key) for cell in plan.cells} - {"0" if key in _AXES else ""})
+        every = {_value(cell, key) for cell in plan.every}
+        known = sorted(every - {"0" if key in _AXES else ""})
         for value in values:
             if value not in known:
                 hint = did_you_mean(value, known)
                 raise HarnessError(f'--only {key}={value}: no cell has {key} "{value}"{hint}')
         chosen = chosen.keep(lambda cell, key=key, values=values: _answers(cell, key, values))  # type: ignore[misc]
-    if not chosen.cells:
+    if not chosen.cells and not chosen.waiting:
         raise HarnessError(f"--only {' --only '.join(words)}: no cell answers all of them")
     return chosen
 
@@ -35,11 +36,11 @@ def only(plan: Plan, words: Sequence[str]) -> Plan:
 _AXES = ("shots", "seed")
 
 
-def _answers(cell: Cell, key: str, values: Sequence[str]) -> bool:
+def _answers(cell: Cell | Waiting, key: str, values: Sequence[str]) -> bool:
     return (key in _AXES and cell.shots == 0) or _value(cell, key) in values
 
 
-def _value(cell: Cell, key: str) -> str:
+def _value(cell: Cell | Waiting, key: str) -> str:
     if key == "method":
         return str(cell.identity["method"]["name"])
     return str(getattr(cell, key))

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.augment import AugmentSpec
 from harness.backbones.spec import BackboneSpec
 from harness.canonical import content_id
 from harness.datasets.spec import DatasetSpec
 from harness.errors import HarnessError, did_you_mean
+from harness.inventory import Group, Inventory, Missing, take_inventory
 from harness.record import SCHEMA, Record
 from harness.store import Contents
-from harness.suite import Suite, SuiteFile, located
+from harness.suite import SuiteFile, located
 from harness.variants import Variant, variants_of
-
-if TYPE_CHECKING:
-    from harness.datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,11 @@ class Cell:
         return self.backbone_spec.name
 
     @property
+    def half(self) -> str | None:
+        """ "base" where the cell adapts to the base classes of its data set."""
+        return self.dataset_spec.half
+
+    @property
     def slot(self) -> tuple[Any, ...]:
         """Where the cell stands in the grid: what a user would call the same cell."""
         return _slot(self.label, self.identity)
@@ -70,15 +74,61 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A cell that cannot be run on this machine yet: something it needs is not here."""
+
+    label: str
+    dataset: str
+    shots: int
+    seed: int
+    identity: Mapping[str, Any]
+    """What of its identity is known without that. It has no id."""
+    needs: tuple[Missing, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """The cells of a suite, in the order they run: grouped by data set, so workers stay warm."""
 
     suite: SuiteFile
     cells: tuple[Cell, ...]
+    waiting: tuple[Waiting, ...] = ()
 
-    def keep(self, wanted: Callable[[Cell], bool]) -> Plan:
+    @property
+    def every(self) -> tuple[Cell | Waiting, ...]:
+        """Cells that can run here, then those that wait."""
+        return (*self.cells, *self.waiting)
+
+    def keep(self, wanted: Callable[[Cell | Waiting], bool]) -> Plan:
         """The plan of the wanted cells only."""
-        return dataclasses.replace(self, cells=tuple(filter(wanted, self.cells)))
+        cells, waiting = filter(wanted, self.cells), filter(wanted, self.waiting)
+        return dataclasses.replace(self, cells=tuple(cells), waiting=tuple(waiting))
+
+    @property
+    def missing(self) -> dict[Missing, int]:
+        """What is not on this machine, and how many cells wait for each."""
+        return Counter(need for cell in self.waiting for need in cell.needs)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Two lines for everything missing: file, line and why; and what to do about it."""
+        return [
+            line
+            for thing in self.missing
+            for line in (str(self.suite.error(thing.where, thing.why)), f"    do: {thing.remedy}")
+        ]
+
+    def whole(self) -> Plan:
+        """The plan itself, if no cell waits.
+
+        Raises:
+            HarnessError: everything that is missing, with its line and what to do.
+        """
+        if not self.waiting:
+            return self
+        count, every = len(self.waiting), len(self.every)
+        start = f"{self.suite.path}: {count} of {every} cells wait for what is not here:"
+        raise HarnessError("\n".join([start, *self.reasons]))
 
 
 @dataclass(frozen=True)
@@ -95,131 +145,100 @@ class Progress:
         return self.failed + self.stale + self.new
 
 
-@dataclass(frozen=True)
-class _Set:
-    """A data set of a plan: where it lies, what it contains, how its names are prompted."""
-
-    spec: DatasetSpec
-    fingerprint: str
-    templates: tuple[str, ...]
-
-    def identity(self) -> dict[str, Any]:
-        content = {"name": self.spec.name, "fingerprint": self.fingerprint}
-        return {**content, "templates": list(self.templates)}
-
-
 def make_plan(suite: SuiteFile) -> Plan:
     """Expand a suite into its cells.
 
     Raises:
-        HarnessError: unknown method, data set or backbone, or a bad configuration; with its line.
+        HarnessError: as `outline`; or something is not on this machine: all of it is named.
     """
-    from harness.backbones import weights_fingerprint
-
-    given = suite.suite
-    variants = variants_of(suite)
-    with located(suite, ("backbone",)):
-        backbone = given.backbone.resolve(suite.path.parent)
-        weights = weights_fingerprint(backbone)
-    with located(suite, ("sampler",)):
-        samplers = _samplers(suite)
-    cells: dict[str, Cell] = {}
-    for data, retention in _sets(suite):
-        here = {
-            "schema": SCHEMA,
-            "backbone": {"name": backbone.name, "weights": weights, "precision": given.precision},
-            "dataset": {"name": data.spec.name, "fingerprint": data.fingerprint},
-            "templates": list(data.templates),
-            "retention": [held_out.identity() for held_out in retention],
-        }
-        for shots, seed, variant in product(given.shots, given.seeds, variants):
-            path, sampler = samplers[shots, seed]
-            identity = {**here, **_axes(suite, variant, shots, seed, sampler)}
-            cell = Cell(
-                label=variant.label,
-                method=variant.reference,
-                note=variant.note,
-                config=variant.config,
-                search=variant.search,
-                backbone_spec=backbone,
-                dataset_spec=data.spec,
-                retention_specs=tuple(held_out.spec for held_out in retention),
-                shots=identity["shots"],
-                seed=identity["seed"],
-                sampler=path if variant.uses_support else "none",
-                protocol=identity["protocol"],
-                templates=data.templates,
-                precision=given.precision,
-                augment=given.augment,
-                keep_logits=given.keep_logits,
-                identity=identity,
-                id=content_id(identity),
-            )
-            cells.setdefault(cell.id, cell)
-    return Plan(suite, tuple(cells.values()))
+    return outline(suite).whole()
 
 
-def _sets(suite: SuiteFile) -> Iterator[tuple[_Set, list[_Set]]]:
-    """Every data set to adapt to, with the retention sets of its cells."""
-    given, base = suite.suite, suite.path.parent
-    held_out = []
-    for position, spec in enumerate(given.retention):
-        with located(suite, ("retention", position)):
-            held_out.append(_set(spec.resolve(base), given))
-    # By name: in which order a suite lists them changes no number, so it must change no id.
-    in_order = sorted(held_out, key=lambda other: other.spec.name)
-    splits = ("train", "val", "test") if given.protocol == "val_search" else ("train", "test")
-    for position, spec in enumerate(given.datasets):
-        with located(suite, ("datasets", position)):
-            whole = spec.resolve(base)
-            others = [other for other in in_order if other.spec.name != spec.name]
-            if given.setting == "base_to_new":
-                base_half = _set(_half(whole, "base"), given, splits)
-                yield base_half, [_set(_half(whole, "new"), given), *others]
-            else:
-                yield _set(whole, given, splits), others
-
-
-def _set(spec: DatasetSpec, suite: Suite, splits: tuple[str, ...] = ()) -> _Set:
-    """A data set to adapt to, with the `splits` that this takes; without them, a retention set."""
-    from harness.datasets import load_dataset
-
-    data = load_dataset(spec)
-    for split in splits or ("test",):
-        data.items(split)  # raises where there is none
-    if not splits and not data.has_pixels:
-        raise HarnessError(
-            f"{spec.name}: pre-computed features cannot serve as a retention set: no encoder can "
-            "be adapted and run on them"
-        )
-    if suite.backbone.features is not None:
-        _check_features(data, suite.backbone)
-    return _Set(spec, data.fingerprint, suite.templates or data.templates)
-
-
-def _check_features(data: Dataset, backbone: BackboneSpec) -> None:
-    """Whether a backbone that is only described fits a data set.
+def outline(suite: SuiteFile) -> Plan:
+    """The cells of a suite as far as this machine has what they need; the others wait.
 
     Raises:
-        HarnessError: the data set has pixels, or features of another width.
+        HarnessError: unknown method, data set or backbone, or a bad configuration; with its line.
     """
-    if data.has_pixels:
-        raise HarnessError(
-            f"{data.name}: has images, and the backbone {backbone.name} no encoder: give the "
-            "backbone as model: …, or the data set as kind: features"
-        )
-    width = data.features(data.items("test")[:1]).shape[1]
-    if width != backbone.feature_dim:
-        raise HarnessError(
-            f"{data.name}: its features have width {width}, the backbone says "
-            f"feature_dim: {backbone.feature_dim}"
-        )
+    variants = variants_of(suite)
+    with located(suite, ("sampler",)):
+        samplers = _samplers(suite)
+    inventory = take_inventory(suite)
+    cells: dict[str, Cell] = {}
+    waiting: dict[tuple[Any, ...], Waiting] = {}
+    for group in inventory.groups:
+        needs = inventory.lacking(group)
+        content = None if needs else _content(suite, inventory, group)
+        for shots, seed, variant in product(suite.suite.shots, suite.suite.seeds, variants):
+            path, sampler = samplers[shots, seed]
+            axes = _axes(suite, variant, shots, seed, sampler)
+            if content is None:
+                found = _waiting(inventory, group, variant, axes)
+                waiting.setdefault((group.name, variant.label, found.shots, found.seed), found)
+            else:
+                path = path if variant.uses_support else "none"
+                cell = _cell(suite, inventory, group, variant, path, {**content, **axes})
+                cells.setdefault(cell.id, cell)
+    return Plan(suite, tuple(cells.values()), tuple(waiting.values()))
 
 
-def _half(spec: DatasetSpec, half: str) -> DatasetSpec:
-    """Half of a data set under a name of its own: `dtd-base`, `dtd-new`."""
-    own = {"name": f"{spec.name}-{half}", "half": half}
-    return spec.model_copy(update={**own, "uses": spec.uses or (None if spec.kind else spec.name)})
+def _content(suite: SuiteFile, inventory: Inventory, group: Group) -> dict[str, Any]:
+    """The part of an identity that the cells of a data set share."""
+    assert group.data is not None
+    return {
+        "schema": SCHEMA,
+        "backbone": {
+            "name": inventory.backbone.name,
+            "weights": inventory.weights,
+            "precision": suite.suite.precision,
+        },
+        "dataset": {"name": group.name, "fingerprint": group.data.data.fingerprint},
+        "templates": list(group.data.templates),
+        "retention": [held_out.identity(group.data) for held_out in group.retention],
+    }
+
+
+def _cell(
+    suite: SuiteFile,
+    inventory: Inventory,
+    group: Group,
+    variant: Variant,
+    sampler: str,
+    identity: dict[str, Any],
+) -> Cell:
+    assert group.data is not None
+    return Cell(
+        label=variant.label,
+        method=variant.reference,
+        note=variant.note,
+        config=variant.config,
+        search=variant.search,
+        backbone_spec=inventory.backbone,
+        dataset_spec=group.data.spec,
+        retention_specs=tuple(held_out.spec for held_out in group.retention),
+        shots=identity["shots"],
+        seed=identity["seed"],
+        sampler=sampler,
+        protocol=identity["protocol"],
+        templates=group.data.templates,
+        precision=suite.suite.precision,
+        augment=suite.suite.augment,
+        keep_logits=suite.suite.keep_logits,
+        identity=identity,
+        id=content_id(identity),
+    )
+
+
+def _waiting(inventory: Inventory, group: Group, variant: Variant, axes: dict[str, Any]) -> Waiting:
+    known = {"backbone": {"name": inventory.backbone.name}, "dataset": {"name": group.name}}
+    return Waiting(
+        label=variant.label,
+        dataset=group.name,
+        shots=axes["shots"],
+        seed=axes["seed"],
+        identity={**known, **axes},
+        needs=inventory.lacking(group),
+    )
 
 
 def _samplers(suite: SuiteFile) -> dict[tuple[int, int], tuple[str, str]]:
@@ -299,7 +318,7 @@ def _axes(
         "seed": seed,
         "sampler": sampler,
         "augment": given.augment.model_dump(mode="json"),
-        "protocol": given.protocol,
+        "protocol": given.cell_protocol,
         "method": method,
     }
 

@@ -2,6 +2,9 @@
 
 fixed       the configuration of the suite; the method sees the support set only.
 val_search  chosen by accuracy on the few-shot validation set, min(K, 4) images per class.
+val_full    the same on the whole validation split (in a suite: `val_search` with `val: full`), as
+            much released code does. More labels than the shots: marked, and never
+            ranked beside rows that had fewer.
 oracle      chosen by accuracy on the *test* set: an upper bound, flagged wherever it appears and
             never ranked. It exists to show what published numbers gain by it.
 """
@@ -25,6 +28,11 @@ from harness.packing import alike
 from harness.support import LazyBatch
 from harness.task import Classifier, Method, Support, Task, candidates
 from harness.variants import build_config
+
+
+def uses_val(protocol: str) -> bool:
+    """Whether the protocol grants a method validation images."""
+    return protocol in ("val_search", "val_full")
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def choose(
 def accuracy_of(
     method: type[Method], candidate: Any, protocol: str, task: Task, test: Evaluation
 ) -> float:
-    """Top-1 in percent of one candidate: on the few-shot validation set, or, `oracle`, on test.
+    """Top-1 in percent of one candidate: on the validation set, or, under `oracle`, on test.
 
     A candidate whose training diverges has 0: it must not end the search for the others.
     """
@@ -128,7 +136,7 @@ def _accuracy(
 
 @torch.no_grad()
 def accuracy_on(classifier: Classifier, val: Support) -> float:
-    """Top-1 in percent on a few-shot validation set, `BATCH` images at a time."""
+    """Top-1 in percent on a validation set, `BATCH` images at a time."""
     features = val.features
     guesses = []
     for some in torch.split(torch.arange(len(val)), BATCH):

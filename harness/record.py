@@ -16,6 +16,8 @@ SCHEMA = 1
 """Raised whenever a change of the engine can change a number: every older record becomes stale."""
 
 Status = Literal["ok", "failed", "skipped"]
+Rule = Literal["rebind", "columns"]
+"""How a classifier was carried over to a retention set: see `harness.transfer`."""
 
 
 class CorruptRecord(ValueError):
@@ -51,6 +53,7 @@ class Retention:
     frozen_top1: float
     change: float
     """top1 − frozen_top1: negative where the model has forgotten."""
+    rule: Rule = "rebind"
 
 
 @dataclass(frozen=True)

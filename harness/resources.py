@@ -158,7 +158,8 @@ def episode_of(cell: Cell, data: Dataset) -> Episode:
     """The cell's draw, made on all classes where the cell adapts to half of them."""
     whole = data.whole
     val = whole.splits.get("val", ())
-    return draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
+    drawn = draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
+    return replace(drawn, val=whole.items("val")) if cell.protocol == "val_full" else drawn
 
 
 class StaleWorker(RuntimeError):

@@ -57,6 +57,10 @@ class Suite(BaseModel):
     seeds: tuple[Seed, ...]
     methods: tuple[MethodEntry, ...]
     protocol: Protocol = "fixed"
+    val: Literal["few_shot", "full"] = "few_shot"
+    """Under `val_search`: `few_shot` chooses on min(K, 4) images per class of the val split;
+    `full` on the whole split, which is many more labels than the shots: marked wherever it
+    appears, and never ranked beside rows that had fewer."""
     setting: Literal["all_classes", "base_to_new"] = "all_classes"
     """`base_to_new`: adapt to the first half of each data set's classes, and be tested on either
     half; the new half stands among the retention sets."""
@@ -87,6 +91,19 @@ class Suite(BaseModel):
     @classmethod
     def _distinct_numbers(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return _distinct(value, list(value))
+
+    @model_validator(mode="after")
+    def _val_is_searched(self) -> Suite:
+        if self.val == "full" and self.protocol != "val_search":
+            raise ValueError(
+                f"val: full is only for protocol: val_search (found protocol: {self.protocol})"
+            )
+        return self
+
+    @property
+    def cell_protocol(self) -> str:
+        """As cells and reports have it: "val_full" is a name of its own, never mixed unmarked."""
+        return "val_full" if self.val == "full" else self.protocol
 
     @field_validator("templates")
     @classmethod

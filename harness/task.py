@@ -97,7 +97,7 @@ class Task:
     shots: int
     support: Support
     val: Support | None
-    """The few-shot validation set, where the protocol grants one."""
+    """The validation set, where the protocol grants one: few-shot, or the whole split."""
     backbone: Backbone
     text_features: Tensor
     """(C, d) unit-length text features of `classes` under the frozen encoder."""

@@ -8,6 +8,7 @@ import pandas as pd
 
 from harness.record import Record
 from reports.frame import MISSING, repeated_draws
+from reports.summary import FULL
 
 
 def warnings_of(frame: pd.DataFrame, records: Mapping[str, Record]) -> list[str]:
@@ -22,7 +23,8 @@ def warnings_of(frame: pd.DataFrame, records: Mapping[str, Record]) -> list[str]
     done = frame[frame["status"] == "ok"]
     used = [records[cell] for cell in done["cell_id"]]
     found += _identity(frame, used)
-    found += _sources(list(map(str, done["row"])), used)
+    rows = list(map(str, done["row"]))
+    found += [*_sources(rows, used), *_views(rows, used), *_whole_val(rows, used)]
     return found
 
 
@@ -134,6 +136,39 @@ def _sources(rows: list[str], used: list[Record]) -> list[str]:
     if not mixed:
         return []
     return [f"Cells of one method come from different versions of its source: {', '.join(mixed)}."]
+
+
+def _views(rows: list[str], used: list[Record]) -> list[str]:
+    """Whether rows trained on fresh augmentations or on cached views (see docs/methods.md)."""
+    kinds: dict[str, dict[str, None]] = {}
+    for row, record in zip(rows, used, strict=True):
+        config = record.chosen or (record.cell.get("method") or {}).get("config") or {}
+        views = config.get("train_views", config.get("views"))
+        if views is not None:
+            kind = f"{views} cached views" if views else "augmented afresh at every step"
+            kinds.setdefault(kind, {})[row] = None
+    if len(kinds) < 2:
+        return []
+    parts = [f"{kind}: {', '.join(names)}" for kind, names in sorted(kinds.items())]
+    return [f"Rows differ in how support images were augmented ({'; '.join(parts)})."]
+
+
+def _whole_val(rows: list[str], used: list[Record]) -> list[str]:
+    """How many labels rows had that chose on the whole validation split."""
+    draws = [
+        (record.draw.val_images, record.draw.images, str(record.cell["dataset"]["name"]), row)
+        for row, record in zip(rows, used, strict=True)
+        if record.cell.get("protocol") == FULL and record.draw
+    ]
+    if not draws:
+        return []
+    val, images, dataset, _ = max(draws, key=lambda draw: draw[0] / max(draw[1], 1))
+    names = ", ".join(dict.fromkeys(row for *_, row in draws))
+    return [
+        f"Not few-shot in its labels: {names} chose hyper-parameters on whole validation splits, "
+        f"on {dataset} {val:,} labels beside {images:,} support images. Compare them with nothing "
+        "that had fewer."
+    ]
 
 
 def _list(names: pd.Series) -> str:

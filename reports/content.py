@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness.record import Record
+from reports.base_to_new import base_to_new_tables
 from reports.comparability import completeness, warnings_of
 from reports.findings import findings
 from reports.frame import (
@@ -36,6 +37,7 @@ from reports.tables import (
     paired_table,
     reference_row,
 )
+from reports.transfer import transfer_tables
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class Content:
     standing: Standing
     leaderboard: Table
     tables: Mapping[str, Sequence[Table]]
-    """per_dataset (one per data set), forgetting (one per shots), paired, cost, and published
-    where there are published numbers of the methods."""
+    """per_dataset (one per data set), forgetting (one per shots), paired, cost; and where they
+    have a meaning base_to_new (averages, then one per data set), transfer (one per shots) and
+    published."""
     origin: Sequence[Table]
     """Methods with their configurations, provenance, draws."""
     undone: Table
@@ -84,6 +87,8 @@ def gather(
         leaderboard=leaderboard(at),
         tables={
             "per_dataset": dataset_tables(grid, at),
+            **_where_any("base_to_new", base_to_new_tables(grid, retention, at)),
+            **_where_any("transfer", transfer_tables(grid, retention, at)),
             "forgetting": forgetting_tables(grid, retention, at),
             "paired": [paired_table(grid, at, reference)] if reference else [],
             "cost": [cost_table(frame, at)],
@@ -95,6 +100,10 @@ def gather(
         warnings=(*warnings_of(frame, records), *code_caveats(used)),
         counts=completeness(frame),
     )
+
+
+def _where_any(name: str, tables: Sequence[Table]) -> dict[str, Sequence[Table]]:
+    return {name: tables} if tables else {}
 
 
 def table_files(content: Content) -> dict[str, str]:
@@ -111,6 +120,7 @@ def table_files(content: Content) -> dict[str, str]:
 def leaderboard_text(content: Content) -> str:
     """Leaderboard, findings and warnings as plain text for a terminal (print with markup off)."""
     parts = [to_text(content.leaderboard)]
+    parts += map(to_text, content.tables.get("base_to_new", ())[:1])
     parts += [f"• {sentence}" for sentence in content.findings]
     parts += [f"! {sentence}" for sentence in content.warnings]
     return "\n".join(parts) + "\n"

@@ -151,9 +151,12 @@ def _sections(content: Content, drawn: Mapping[str, Sequence[Plot]]) -> list[Sec
         tables = content.tables["per_dataset" if name == "accuracy" else name]
         return Section(name, title, "", drawn.get(name, ()), tables, side_by_side=side_by_side)
 
+    titles = {"base_to_new": "Base to new classes", "transfer": "Transfer to other data sets"}
+    others = [section(name, title) for name, title in titles.items() if name in content.tables]
     sections = [
         Section("leaderboard", "Leaderboard", "", (), [content.leaderboard]),
         section("accuracy", "Accuracy", side_by_side=True),
+        *others,
         section("forgetting", "Forgetting"),
         section("paired", "Paired differences"),
         section("cost", "Cost"),

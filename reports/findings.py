@@ -9,7 +9,7 @@ import pandas as pd
 from reports.comparability import completeness
 from reports.leaderboard import Standing, shots_name
 from reports.stats import Interval, ranks
-from reports.summary import ORACLE, draw_matrix, mean_at
+from reports.summary import draw_matrix, mean_at
 from reports.table import interval, missing, number
 from reports.tables import differences, verdict
 
@@ -35,7 +35,7 @@ def _undone(counts: dict[str, int]) -> str:
 
 def _leaders(at: Standing, k: int) -> str:
     fair = at.top1.xs(k, level="shots")
-    fair = fair[~at.info.loc[fair.index, "oracle"].to_numpy() & fair["mean"].notna()]
+    fair = fair[at.info.loc[fair.index, "fair"].to_numpy() & fair["mean"].notna()]
     if fair.empty:
         return ""
     here = [row for row, shots in at.ranks.index if shots == k]
@@ -62,7 +62,7 @@ def _leaders(at: Standing, k: int) -> str:
 def _zero_shot(at: Standing) -> str:
     last = at.shots[-1]
     gains = at.gain.xs(last, level="shots")
-    gains = gains[~at.info.loc[gains.index, "oracle"].to_numpy() & ~gains["constant"]]
+    gains = gains[at.info.loc[gains.index, "fair"].to_numpy() & ~gains["constant"]]
     kinds: dict[str, list[str]] = {"above": [], "below": [], "undecided": []}
     for row, cell in gains.iterrows():
         if not missing(cell["half"]):
@@ -80,7 +80,7 @@ def _zero_shot(at: Standing) -> str:
 
 def _least_forgetting(grid: pd.DataFrame, at: Standing) -> str:
     last = at.shots[-1]
-    trained = grid[~grid["constant"] & (grid["protocol"] != ORACLE)]
+    trained = grid[~grid["constant"] & grid["row"].map(at.info["fair"])]
     draws = draw_matrix(trained, "retention_mean_change", last)
     order = draws.mean().sort_values(ascending=False, kind="stable")
     if len(order) < 2:
@@ -96,14 +96,14 @@ def _least_forgetting(grid: pd.DataFrame, at: Standing) -> str:
     text += f"retention sets: least {parts[0]}"
     text += f", not distinguishable from it {_join(tied)}" if tied else ""
     text += f"; most {parts[1]}"
-    fair = at.info.index[~at.info["oracle"]]
+    fair = at.info.index[at.info["fair"]]
     rest = [str(row) for row in fair if not at.transferable[row]]
     text += f"; not transferable, so not measured: {_join(rest)}" if rest else ""
     return f"{text}."
 
 
 def _comp_lora(grid: pd.DataFrame, at: Standing) -> list[str]:
-    fair = at.info[~at.info["oracle"]]
+    fair = at.info[at.info["fair"]]
     lora = fair.index[fair["method"] == "lora"]
     ours = fair.index[fair["method"] == "comp_lora"]
     if not len(lora) or not len(ours):

@@ -23,18 +23,9 @@ _LEAD += ["zero_shot_top1", "gain", "lost", "won", "images"]
 _COST = ["fit_seconds", "score_seconds", "search_seconds", "evaluations", "peak_memory_mib"]
 _COST += ["feature_seconds"]
 _COST += ["trainable"]
-_TAIL = [
-    "protocol",
-    "status",
-    "draw_id",
-    "val_draw_id",
-    "chosen",
-    "cell_id",
-    "note",
-    "backbone",
-    "sampler",
-]
-_TAIL += ["templates", "not_transferable", "failure_kind", "failure"]
+_TAIL = ["protocol", "status", "draw_id", "val_draw_id", "chosen", "cell_id", "note", "backbone"]
+_TAIL += ["sampler", "templates", "not_transferable", "by_columns", "failure_kind", "failure"]
+_AXES = ["method", "label", "dataset", "shots", "seed", "half"]
 _COUNTS = ["lost", "won", "images", "evaluations", "trainable"]
 
 
@@ -63,20 +54,23 @@ class PlannedCell(Protocol):
     def templates(self) -> tuple[str, ...]: ...
     @property
     def sampler(self) -> str: ...
+    @property
+    def half(self) -> str | None: ...
 
 
 def cell_frame(cells: Sequence[PlannedCell], records: Mapping[str, Record]) -> pd.DataFrame:
     """One row per planned cell, in plan order; missing and failed cells have NaN measures.
 
     Besides the columns of `cells.csv` (see `csv_columns`) it has `row`, the name under which the
-    cell's method stands in tables: its label, made unique by protocol and backbone where needed.
+    cell's method stands in tables: its label, made unique by protocol and backbone where needed
+    and marked `[val_full]` always; and `half`, "base" under base-to-new.
     """
     rows = [_cell_row(cell, records.get(cell.id)) for cell in cells]
     frame = pd.DataFrame(rows, columns=_columns(rows))
     for name in frame.columns:
         if name in _COUNTS:
             frame[name] = pd.to_numeric(frame[name]).astype("Int64")
-        elif name not in _TAIL and name not in ("method", "label", "dataset", "shots", "seed"):
+        elif name not in (*_TAIL, *_AXES):
             frame[name] = pd.to_numeric(frame[name]).astype("float64")
     frame["row"] = _row_names(frame)
     return frame
@@ -84,24 +78,27 @@ def cell_frame(cells: Sequence[PlannedCell], records: Mapping[str, Record]) -> p
 
 def csv_columns(frame: pd.DataFrame) -> list[str]:
     """The columns of `cells.csv`, in order."""
-    return [name for name in frame.columns if name != "row"]
+    return [name for name in frame.columns if name not in ("row", "half")]
 
 
 def retention_frame(frame: pd.DataFrame, records: Mapping[str, Record]) -> pd.DataFrame:
     """One row per finished cell and retention set.
 
-    Columns: cell_id, row, dataset, set, frozen_top1, change (percent points) and `transfer`,
-    False where the method has no meaning under other class names.
+    Columns: cell_id, row, dataset, set, top1, frozen_top1, change (percent points), `transfer`,
+    False where the method has no meaning under other class names, and `rule`, how it was carried
+    over ("" where it was not).
     """
-    names = ["cell_id", "row", "dataset", "set", "frozen_top1", "change", "transfer"]
+    names = ["cell_id", "row", "dataset", "set", "top1", "frozen_top1", "change", "transfer"]
+    names += ["rule"]
     rows: list[tuple[Any, ...]] = []
     done = frame[frame["status"] == "ok"]
     for key in zip(*(done[name] for name in names[:3]), strict=True):
         for name, kept in sorted(records[key[0]].retention.items()):
-            values = (kept.frozen_top1, kept.change, True) if kept else (None, None, False)
-            rows.append((*key, name, *values))
+            there = (kept.top1, kept.frozen_top1, kept.change, True, kept.rule) if kept else None
+            rows.append((*key, name, *(there or (None, None, None, False, ""))))
     long = pd.DataFrame(rows, columns=names)
-    return long.astype({"frozen_top1": "float64", "change": "float64", "transfer": "bool"})
+    numbers = dict.fromkeys(("top1", "frozen_top1", "change"), "float64")
+    return long.astype({**numbers, "transfer": "bool"})
 
 
 def repeated_draws(frame: pd.DataFrame) -> pd.DataFrame:
@@ -158,10 +155,12 @@ def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
         "backbone": cell.backbone,
         "sampler": cell.sampler,
         "templates": " | ".join(cell.templates),
+        "half": cell.half or "",
         "draw_id": "",
         "val_draw_id": "",
         "chosen": "",
         "not_transferable": "",
+        "by_columns": "",
         "failure_kind": "",
         "failure": "",
     }
@@ -190,7 +189,12 @@ def _retention_columns(record: Record) -> dict[str, Any]:
         columns[f"retention_{name}_change"] = kept.change if kept else None
         changes += [kept.change] if kept else []
     if record.retention:
-        columns["retention_mean_change"] = sum(changes) / len(changes) if changes else None
+        # Of all sets or of none: a mean over fewer sets would stand beside means over all of them.
+        whole = len(changes) == len(record.retention)
+        columns["retention_mean_change"] = sum(changes) / len(changes) if whole else None
+    columns["by_columns"] = ";".join(
+        sorted(n for n, kept in record.retention.items() if kept and kept.rule == "columns")
+    )
     columns["not_transferable"] = ";".join(
         sorted(name for name, kept in record.retention.items() if kept is None)
     )
@@ -203,8 +207,8 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     kept = sorted(name for name in seen if name.startswith("retention_"))
     kept = [name for name in kept if name != "retention_mean_change"] + ["retention_mean_change"]
     leak = sorted(name for name in seen if name.startswith("subspace_leakage"))
-    rest = sorted(seen - {*_LEAD, *kept, *_COST, *leak, *_TAIL})
-    return [*_LEAD, *kept, *_COST, *leak, *_TAIL, *rest]
+    rest = sorted(seen - {*_LEAD, *kept, *_COST, *leak, *_TAIL, "half"})
+    return [*_LEAD, *kept, *_COST, *leak, *_TAIL, *rest, "half"]
 
 
 def _row_names(frame: pd.DataFrame) -> pd.Series[str]:
@@ -212,7 +216,8 @@ def _row_names(frame: pd.DataFrame) -> pd.Series[str]:
     if frame.empty:
         return names
     several = frame.groupby("label")["protocol"].transform("nunique") > 1
-    names = names.where(~several, names + " [" + frame["protocol"].astype(str) + "]")
+    marked = several | (frame["protocol"] == "val_full")
+    names = names.where(~marked, names + " [" + frame["protocol"].astype(str) + "]")
     if frame["backbone"].nunique() > 1:
         names = names + " @ " + frame["backbone"].astype(str)
     return names

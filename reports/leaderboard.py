@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.summary import Mean, Place, average, mean_at, place_at, rank_table, row_info
+from reports.summary import FULL, Mean, Place, average, mean_at, place_at, rank_table, row_info
 from reports.table import NONE, NOT_APPLICABLE, Entry, Line, Table, interval, missing
 
 
@@ -23,33 +23,34 @@ class Standing:
     """Mean change of zero-shot accuracy over the retention sets."""
     ranks: pd.DataFrame
     transferable: pd.Series[bool]
-    """Per row: False where no retention set was applicable."""
+    """Per row: whether it carries over to all of its retention sets."""
     trainable: pd.DataFrame
     """Per row: how many numbers were trained, `min` and `max` over cells."""
 
     @property
     def order(self) -> list[str]:
-        """Rows by mean top-1 at the most shots, then by name; oracle rows last."""
+        """Rows by mean top-1 at the most shots, then by name; rows kept apart last, then oracle."""
         return sorted(map(str, self.info.index), key=self._key)
 
-    def _key(self, row: str) -> tuple[bool, bool, float, str]:
+    def _key(self, row: str) -> tuple[bool, bool, bool, float, str]:
         cell = mean_at(self.top1, row, self.shots[-1]) if self.shots else None
         known = cell is not None and not missing(cell.mean)
         score = -round(cell.mean, 9) if cell is not None and known else 0.0
-        return bool(self.info.at[row, "oracle"]), not known, score, row
+        oracle, fair = bool(self.info.at[row, "oracle"]), bool(self.info.at[row, "fair"])
+        return oracle, not fair, not known, score, row
 
 
 def standing(grid: pd.DataFrame, frame: pd.DataFrame, retention: pd.DataFrame) -> Standing:
     """Every average over data sets that the report needs."""
     info = row_info(frame)
-    known = retention.groupby("row")["transfer"].any().reindex(info.index)
+    known = retention.groupby("row")["transfer"].all().reindex(info.index)
     return Standing(
         info=info,
         shots=tuple(sorted(int(k) for k in grid["shots"].unique())),
         top1=average(grid, "top1"),
         gain=average(grid, "gain"),
         change=average(grid, "retention_mean_change"),
-        ranks=rank_table(grid),
+        ranks=rank_table(grid, info),
         transferable=known.astype("boolean").fillna(True).astype(bool),
         trainable=_trainable(frame).reindex(info.index),
     )
@@ -85,10 +86,23 @@ def mean_entry(cell: Mean | None, signed: bool = False) -> Entry:
 
 
 def line(at: Standing, row: str, entries: list[Entry]) -> Line:
-    """A table line under the row's name, with its note; oracle rows are set apart."""
-    oracle = bool(at.info.at[row, "oracle"])
-    notes = [str(at.info.at[row, "note"]), "oracle, not ranked" if oracle else ""]
-    return Line(row, tuple(entries), ", ".join(filter(None, notes)), apart=oracle)
+    """A table line under the row's name, with its note; rows not to be compared are set apart."""
+    info: Any = at.info.loc[row]
+    notes = [
+        str(info["note"]),
+        "oracle, not ranked" if info["oracle"] else "",
+        "whole val split" if info["protocol"] == FULL else "",
+    ]
+    return Line(row, tuple(entries), ", ".join(filter(None, notes)), apart=not info["fair"])
+
+
+_WHO = ["label", "method", "note", "protocol", "backbone"]
+
+
+def named(part: pd.DataFrame, at: Standing) -> pd.DataFrame:
+    """`part` with the row's label, method, note, protocol and backbone in front, `row` dropped."""
+    names = at.info.loc[part["row"], _WHO].reset_index(drop=True)
+    return pd.concat([names, part.drop(columns="row").reset_index(drop=True)], axis=1)
 
 
 def _entries(at: Standing, row: str) -> list[Entry]:
@@ -128,7 +142,7 @@ def _rank(place: Place | None) -> str:
 
 def _data(at: Standing) -> pd.DataFrame:
     order = at.order
-    data = at.info.loc[order, ["label", "method", "note", "protocol", "backbone"]].reset_index()
+    data = at.info.loc[order, _WHO].reset_index()
     for k in at.shots:
         keys = pd.MultiIndex.from_product([order, [k]])
         top1, gain, change = (table.reindex(keys) for table in (at.top1, at.gain, at.change))
@@ -170,4 +184,9 @@ def _notes(at: Standing) -> tuple[str, ...]:
         notes.append("*: incomplete; beside it, how many of the planned cells have a number.")
     if at.info["oracle"].any():
         notes.append("oracle: hyper-parameters chosen on the test set; listed apart, never ranked.")
+    if (at.info["protocol"] == FULL).any():
+        notes.append(
+            "[val_full]: hyper-parameters chosen on the whole validation split, which has more "
+            "labels than the shots; listed apart and not ranked beside rows that had fewer."
+        )
     return tuple(notes)

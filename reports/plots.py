@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.leaderboard import Standing
 from reports.stats import pareto
-from reports.summary import ORACLE, per_dataset
+from reports.summary import per_dataset
 
 AVERAGE = "mean over data sets"
 
@@ -22,14 +22,14 @@ def learning_curves(grid: pd.DataFrame, at: Standing) -> pd.DataFrame:
     The frozen model's own row is left out: `frozen_accuracy` has it as a level.
     """
     columns = ["panel", "row", "shots", "top1", "top1_half", "constant"]
-    fair = grid[grid["protocol"] != ORACLE]
+    fair = grid[grid["row"].map(at.info["fair"]).astype(bool)]
     if fair.empty:
         return pd.DataFrame(columns=columns)
     each = per_dataset(fair, ["top1"]).reset_index().rename(columns={"dataset": "panel"})
     parts = [each[columns]]
     if grid["dataset"].nunique() > 1:
         mean = at.top1.reset_index().rename(columns={"mean": "top1", "half": "top1_half"})
-        mean = mean[~at.info.loc[mean["row"], "oracle"].to_numpy()].assign(panel=AVERAGE)
+        mean = mean[at.info.loc[mean["row"], "fair"].to_numpy()].assign(panel=AVERAGE)
         parts.insert(0, mean[columns])
     table = pd.concat(parts, ignore_index=True)
     levels = table["panel"].map(frozen_accuracy(grid))
@@ -53,7 +53,7 @@ def tradeoff(at: Standing) -> pd.DataFrame:
     """
     both = at.top1.join(at.change[["mean", "half"]].add_suffix("_kept")).reset_index()
     both = both[both["mean"].notna() & both["mean_kept"].notna()]
-    both = both[~at.info.loc[both["row"], "oracle"].to_numpy()]
+    both = both[at.info.loc[both["row"], "fair"].to_numpy()]
     names = {"mean": "top1", "half": "top1_half", "mean_kept": "change", "half_kept": "change_half"}
     table: pd.DataFrame = both.rename(columns=names)[["row", "shots", *names.values(), "constant"]]
     table["front"] = False
@@ -77,5 +77,5 @@ def cost(frame: pd.DataFrame, at: Standing) -> pd.DataFrame:
     top1 = at.top1.reset_index("shots").query("shots == @last").drop(columns="shots")
     top1 = top1.rename(columns={"mean": "top1", "half": "top1_half"})
     table: pd.DataFrame = top1.join(medians.median(), how="inner").reset_index().assign(shots=last)
-    table = table[~at.info.loc[table["row"], "oracle"].to_numpy() & table["top1"].notna()]
+    table = table[at.info.loc[table["row"], "fair"].to_numpy() & table["top1"].notna()]
     return table[columns].reset_index(drop=True)

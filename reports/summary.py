@@ -15,6 +15,8 @@ from reports.cube import cube, interval_over_draws, mean_over
 from reports.stats import grouped, ranks
 
 ORACLE = "oracle"
+FULL = "val_full"
+"""Hyper-parameters chosen on the whole val split: more labels than the shots."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,17 @@ class Place:
 def row_info(frame: pd.DataFrame) -> pd.DataFrame:
     """What is known of each table row, indexed by `row` in plan order.
 
-    Columns: label, method, note, protocol, backbone, oracle, constant (uses no support set).
+    Columns: label, method, note, protocol, backbone, oracle, constant (uses no support set), and
+    `fair`: the rows that are compared with each other. Never oracle rows; rows of `val_full` only
+    where no row has trained on fewer labels.
     """
     columns = ["label", "method", "note", "protocol", "backbone"]
     info = frame.drop_duplicates("row").set_index("row")[columns].copy()
     info["oracle"] = info["protocol"] == ORACLE
     info["constant"] = frame.groupby("row")["shots"].max().reindex(info.index) == 0
+    full = info["protocol"] == FULL
+    fewer = ~info["oracle"] & ~info["constant"] & ~full
+    info["fair"] = ~info["oracle"] & ~(full & bool(fewer.any()))
     return info
 
 
@@ -106,13 +113,13 @@ def draw_matrix(grid: pd.DataFrame, value: str, shots: int) -> pd.DataFrame:
     return matrix.dropna(axis=1, how="all").sort_index()
 
 
-def rank_table(grid: pd.DataFrame, value: str = "top1") -> pd.DataFrame:
-    """Rank intervals per row and shots (see `stats.ranks`); oracle rows take no part.
+def rank_table(grid: pd.DataFrame, info: pd.DataFrame, value: str = "top1") -> pd.DataFrame:
+    """Rank intervals per row and shots (see `stats.ranks`) of the `fair` rows of `row_info`.
 
     Rows are ranked among those of the same backbone.
     """
     parts = []
-    fair = grid[grid["protocol"] != ORACLE]
+    fair = grid[grid["row"].map(info["fair"]).astype(bool)]
     for _, same in fair.groupby("backbone", sort=False):
         for shots in sorted(same["shots"].unique()):
             table = ranks(draw_matrix(same, value, int(shots)))

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from reports.leaderboard import Standing, line, mean_entry, shots_name
+from reports.leaderboard import Standing, line, mean_entry, named, shots_name
 from reports.stats import Interval, paired
-from reports.summary import Mean, average, draw_matrix, mean_at, per_dataset
+from reports.summary import average, draw_matrix, mean_at, per_dataset
 from reports.table import NONE, NOT_APPLICABLE, Entry, Table, interval, missing, number
+from reports.transfer import COLUMNS_NOTE, carried, kept_entry
 
 _VALUES = ["top1", "per_class_mean", "ece", "gain"]
-_WHO = ["label", "method", "note", "protocol", "backbone"]
 
 
 def dataset_tables(grid: pd.DataFrame, at: Standing) -> list[Table]:
@@ -30,7 +30,7 @@ def dataset_tables(grid: pd.DataFrame, at: Standing) -> list[Table]:
         caption = f"{dataset}: top-1, % (frozen zero-shot {number(frozen[dataset])})"
         part = stats.loc[[dataset]].reset_index()
         head = ("Method", *(shots_name(k) for k in at.shots))
-        tables.append(Table(str(dataset), caption, head, tuple(lines), _named(part, at)))
+        tables.append(Table(str(dataset), caption, head, tuple(lines), named(part, at)))
     return tables
 
 
@@ -43,21 +43,22 @@ def forgetting_tables(grid: pd.DataFrame, retention: pd.DataFrame, at: Standing)
     lost, won = average(flips, "lost_share"), average(flips, "won_share")
     names = list(retention["set"].drop_duplicates().sort_values())
     parts = {name: _retention_part(grid, retention, name) for name in names}
+    rules = carried(retention)
+    notes = (*_KEPT_NOTES, COLUMNS_NOTE) if "columns" in rules.values() else _KEPT_NOTES
     tables = []
     for k in at.shots:
         lines = []
         for row in at.info.index:
-            entries = [_kept_entry(mean_at(at.change, row, k), bool(at.transferable[row]))]
-            for name in names:
-                average_of, applicable = parts[name]
-                cell = mean_at(average_of, row, k)
-                entries.append(_kept_entry(cell, bool(applicable.get(row, True))))
+            entries = []
+            for name, table in {"mean": at.change, **parts}.items():
+                rule = rules.get((str(row), name), "rebind")
+                entries.append(kept_entry(mean_at(table, row, k), rule, signed=True))
             entries += [mean_entry(mean_at(table, row, k)) for table in (lost, won)]
             lines.append(line(at, row, entries))
         head = ("Method", "mean change", *names, "lost in-domain", "won in-domain")
         caption = f"Forgetting at {shots_name(k)}: change of zero-shot accuracy, points"
-        data = _forgetting_data(at, k, parts, lost, won)
-        tables.append(Table(f"forgetting_{k}", caption, head, tuple(lines), data, _KEPT_NOTES))
+        data = _forgetting_data(at, k, parts, rules, lost, won)
+        tables.append(Table(f"forgetting_{k}", caption, head, tuple(lines), data, notes))
     return tables
 
 
@@ -70,7 +71,7 @@ _KEPT_NOTES = (
 
 def reference_row(at: Standing) -> str | None:
     """What the paired table compares with: LoRA where it was run, else the leader."""
-    fair = at.info[~at.info["oracle"]]
+    fair = at.info[at.info["fair"]]
     lora = fair.index[fair["method"] == "lora"]
     return str(lora[0]) if len(lora) else (str(at.order[0]) if len(fair) else None)
 
@@ -144,13 +145,7 @@ def cost_table(frame: pd.DataFrame, at: Standing) -> Table:
     head = ("Method", "shots", *(heading for heading, _ in _COST.values()), "cells")
     caption = "Cost: medians over finished cells (differs from run to run and machine to machine)"
     note = "features: spent on frozen features that other cells then find in the cache."
-    return Table("cost", caption, head, tuple(lines), _named(data.reset_index(), at), (note,))
-
-
-def _named(part: pd.DataFrame, at: Standing) -> pd.DataFrame:
-    """`part` with the row's label, method, note, protocol and backbone in front, `row` dropped."""
-    names = at.info.loc[part["row"], _WHO].reset_index(drop=True)
-    return pd.concat([names, part.drop(columns="row").reset_index(drop=True)], axis=1)
+    return Table("cost", caption, head, tuple(lines), named(data.reset_index(), at), (note,))
 
 
 def _dataset_entry(stats: pd.DataFrame, key: Any) -> Entry:
@@ -167,23 +162,17 @@ def _dataset_entry(stats: pd.DataFrame, key: Any) -> Entry:
     return Entry(f"{text}*" if short else text, f"n = {int(cell['draws'])}" + f"/{planned}" * short)
 
 
-def _retention_part(
-    grid: pd.DataFrame, retention: pd.DataFrame, name: str
-) -> tuple[pd.DataFrame, pd.Series[bool]]:
-    """Average change on one retention set, with the frozen accuracy; and per row: applicable."""
+def _retention_part(grid: pd.DataFrame, retention: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Average change on one retention set, with the frozen accuracy."""
     one = retention[retention["set"] == name]
     cells = grid[grid["dataset"].isin(one["dataset"].unique())]
     table = average(cells.assign(change=cells["cell_id"].map(_by_cell(one, "change"))), "change")
     table["frozen"] = one.groupby("dataset")["frozen_top1"].mean().mean()
-    return table, one.groupby("row")["transfer"].any()
+    return table
 
 
 def _by_cell(one: pd.DataFrame, name: str) -> dict[str, float]:
     return dict(zip(one["cell_id"], one[name], strict=True))
-
-
-def _kept_entry(cell: Mean | None, applicable: bool) -> Entry:
-    return mean_entry(cell, signed=True) if applicable else Entry(NOT_APPLICABLE)
 
 
 def _gap_entry(gap: Interval | None) -> Entry:
@@ -196,20 +185,20 @@ def _gap_entry(gap: Interval | None) -> Entry:
 def _forgetting_data(
     at: Standing,
     k: int,
-    parts: dict[str, tuple[pd.DataFrame, pd.Series]],
+    parts: dict[str, pd.DataFrame],
+    rules: dict[tuple[str, str], str],
     lost: pd.DataFrame,
     won: pd.DataFrame,
 ) -> pd.DataFrame:
     rows = []
     for row in at.info.index:
         flips = {"lost_percent": lost.at[(row, k), "mean"], "won_percent": won.at[(row, k), "mean"]}
-        sources = [("mean", at.change, bool(at.transferable[row]))]
-        sources += [(n, t, bool(ok.get(row, True))) for n, (t, ok) in parts.items()]
-        for name, table, applicable in sources:
+        for name, table in {"mean": at.change, **parts}.items():
             if (row, k) not in table.index:
                 continue
             cell: Any = table.loc[(row, k)]
-            state = "n/a" if not applicable else "missing" if missing(cell["mean"]) else "ok"
+            rule = rules.get((str(row), name), "rebind")
+            state = "n/a" if not rule else "missing" if missing(cell["mean"]) else "ok"
             rows.append(
                 {
                     "row": row,
@@ -222,7 +211,8 @@ def _forgetting_data(
                     "cells": int(cell["cells"]),
                     "planned": int(cell["planned"]),
                     "transfer": state,
+                    "rule": rule,
                     **flips,
                 }
             )
-    return _named(pd.DataFrame(rows), at) if rows else pd.DataFrame()
+    return named(pd.DataFrame(rows), at) if rows else pd.DataFrame()

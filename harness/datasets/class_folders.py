@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.datasets.catalogue import PHOTO
-from harness.datasets.dataset import SPLITS, DatasetError, Item
+from harness.datasets.dataset import SPLITS, DatasetError, Item, MissingData
 from harness.datasets.file_set import FileDataset, class_folders, image_files, some
 from harness.datasets.split_file import parse_item
 
@@ -27,7 +27,7 @@ def load_class_folders(name: str, root: Path, split: Path | None = None) -> File
         DatasetError: no such folder, no classes, splits with other classes, or a bad split file.
     """
     if not root.is_dir():
-        raise DatasetError(f"{name}: no folder {root}")
+        raise MissingData(f"{name}: no folder {root}")
     file = split or root / "split.json"
     if split is not None or file.is_file():
         return _from_split(name, root, file)

@@ -15,13 +15,17 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, NotHere
 
 SPLITS = ("train", "val", "test")
 
 
 class DatasetError(HarnessError):
     """A data set, split file, draw or image is missing, corrupt or asked for by a wrong name."""
+
+
+class MissingData(DatasetError, NotHere):
+    """A data set, or a part of it, is not on this machine."""
 
 
 class Item(NamedTuple):
@@ -49,6 +53,9 @@ class Dataset(ABC):
     """Prompt templates with `{}` for the class name; several make an ensemble."""
     splits: Mapping[str, tuple[Item, ...]]
     """By "train", "val" and "test"; a set that serves for retention only has just "test"."""
+    class_ids: tuple[str, ...] = ()
+    """What tells classes apart across data sets where names do not, such as WordNet ids (two of
+    ImageNet's names stand for two classes each); empty: the class names do."""
     description: str = ""
     source: str = ""
     licence: str = ""

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.datasets.dataset import Dataset, DatasetError, Item, digest
+from harness.datasets.dataset import Dataset, DatasetError, Item, MissingData, digest
 from harness.datasets.file_set import some
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -131,7 +131,8 @@ def _read_arrays(path: Path) -> Arrays:
                 raise ValueError("a single array")
             return {key: file[key] for key in file.files}
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror or error}") from None
+        kind = MissingData if isinstance(error, FileNotFoundError) else DatasetError
+        raise kind(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, AttributeError, zipfile.BadZipFile, EOFError) as error:
         raise DatasetError(f"{path}: not an .npz file of plain arrays: {error}") from None
 

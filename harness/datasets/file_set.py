@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.catalogue import Known
-from harness.datasets.dataset import Dataset, DatasetError, Item, digest
+from harness.datasets.dataset import Dataset, DatasetError, Item, MissingData, digest
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 
@@ -49,7 +49,7 @@ class FileDataset(Dataset):
         content = parallel(lambda impath: file_content(self.images / impath), paths)
         missing = [path for path, found in zip(paths, content, strict=True) if found is None]
         if missing:
-            raise DatasetError(
+            raise MissingData(
                 f"{self.name}: {len(missing)} of {len(paths)} images are missing below "
                 f"{self.images}: {some(missing)}"
             )
@@ -87,7 +87,7 @@ def find_folder(known: Known, root: Path) -> Path:
     if own and root.is_dir():
         return root
     names = ", ".join(f"{folder}/" for folder in known.folders)
-    raise DatasetError(f"{known.name}: no folder for it in {root} (looked for {names})")
+    raise MissingData(f"{known.name}: no folder for it in {root} (looked for {names})")
 
 
 def find_images(known: Known, folder: Path) -> Path:
@@ -100,7 +100,7 @@ def find_images(known: Known, folder: Path) -> Path:
         if (folder / images).is_dir():
             return folder / images
     names = " or ".join(f"{images}/" for images in known.images)
-    raise DatasetError(f"{known.name}: no images in {folder} (looked for {names})")
+    raise MissingData(f"{known.name}: no images in {folder} (looked for {names})")
 
 
 def read_lines(path: Path) -> list[str]:
@@ -113,7 +113,8 @@ def read_lines(path: Path) -> list[str]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise DatasetError(f"{path}: cannot be read: {reason}") from None
+        kind = MissingData if isinstance(error, FileNotFoundError) else DatasetError
+        raise kind(f"{path}: cannot be read: {reason}") from None
     if not any(lines):
         raise DatasetError(f"{path}: the file is empty")
     return [line for line in lines if line]

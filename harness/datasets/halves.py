@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.dataset import Dataset, DatasetError, Item, digest
+from harness.datasets.spec import DatasetSpec
 
 Half = Literal["base", "new"]
 
@@ -56,6 +57,17 @@ class HalfDataset(Dataset):
         return [item._replace(label=item.label + self.labels.start) for item in items]
 
 
+def half_name(name: str, half: Half) -> str:
+    """What a half of the data set `name` is called: `dtd-base`, `dtd-new`."""
+    return f"{name}-{half}"
+
+
+def half_spec(spec: DatasetSpec, half: Half) -> DatasetSpec:
+    """Half of a data set, under a name of its own."""
+    uses = spec.uses or (None if spec.kind else spec.name)
+    return spec.model_copy(update={"name": half_name(spec.name, half), "half": half, "uses": uses})
+
+
 def halve(data: Dataset, half: Half) -> HalfDataset:
     """The base or the new half of a data set.
 
@@ -70,6 +82,7 @@ def halve(data: Dataset, half: Half) -> HalfDataset:
     return HalfDataset(
         name=data.name,
         class_names=data.class_names[labels.start : labels.stop],
+        class_ids=data.class_ids[labels.start : labels.stop],
         templates=data.templates,
         splits={split: restricted(items, labels) for split, items in data.splits.items()},
         description=f"{half} classes of {data.description}",

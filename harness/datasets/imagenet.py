@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.datasets.catalogue import Known
-from harness.datasets.dataset import DatasetError, Item
+from harness.datasets.dataset import DatasetError, Item, MissingData
 from harness.datasets.file_set import (
     FileDataset,
     class_folders,
@@ -35,13 +35,13 @@ def load_imagenet(known: Known, root: Path) -> FileDataset:
     folder = find_folder(known, root)
     images = find_images(known, folder)
     if not (images / "train").is_dir() or not (images / "val").is_dir():
-        raise DatasetError(f"{known.name}: no train/ and val/ in {images}")
+        raise MissingData(f"{known.name}: no train/ and val/ in {images}")
     ids = _ids(known, images / "train")
     names = read_class_names(_names_file(known, folder, root), ids)
     splits = {
         s: _items(images, f"{d}/", ids, names) for s, d in (("train", "train"), ("test", "val"))
     }
-    return _dataset(known, images, names, splits)
+    return _dataset(known, images, ids, names, splits)
 
 
 def load_variant(known: Known, root: Path) -> FileDataset:
@@ -63,19 +63,33 @@ def load_variant(known: Known, root: Path) -> FileDataset:
                 f"{known.name}: class folders in {images} are not 0 … {len(ids) - 1}"
             )
         ids = numbered
-        names = read_class_names(names_file, None)
-        if len(names) != known.classes:
-            raise DatasetError(f"{names_file}: {len(names)} names, expected {known.classes}")
+        wordnet_ids = sorted(read_names(names_file))
+        if len(wordnet_ids) != known.classes:
+            raise DatasetError(f"{names_file}: {len(wordnet_ids)} names, expected {known.classes}")
     else:
-        names = read_class_names(names_file, ids)
-    return _dataset(known, images, names, {"test": _items(images, "", ids, names)})
+        wordnet_ids = ids
+    names = read_class_names(names_file, wordnet_ids)
+    return _dataset(known, images, wordnet_ids, names, {"test": _items(images, "", ids, names)})
 
 
-def read_class_names(path: Path, ids: list[str] | None) -> tuple[str, ...]:
-    """The names of `ids` in their order; of all ids in the file, sorted, where `ids` is None.
+def read_class_names(path: Path, ids: list[str]) -> tuple[str, ...]:
+    """The names of `ids`, in their order.
 
     Raises:
-        DatasetError: a line without a name, or an id that is not in the file.
+        DatasetError: as `read_names`, or an id is not in the file.
+    """
+    names = read_names(path)
+    missing = [i for i in ids if i not in names]
+    if missing:
+        raise DatasetError(f"{path}: no name for {some(missing)}")
+    return tuple(names[i] for i in ids)
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """Class name by WordNet id.
+
+    Raises:
+        DatasetError: the file cannot be read, or has a line without a name.
     """
     names = {}
     for number, line in enumerate(read_lines(path), start=1):
@@ -83,10 +97,7 @@ def read_class_names(path: Path, ids: list[str] | None) -> tuple[str, ...]:
         if not name:
             raise DatasetError(f'{path}:{number}: "{line}" is not "id name"')
         names[wordnet_id] = name.strip()
-    missing = [i for i in ids or () if i not in names]
-    if missing:
-        raise DatasetError(f"{path}: no name for {some(missing)}")
-    return tuple(names[i] for i in (sorted(names) if ids is None else ids))
+    return names
 
 
 def _names_file(known: Known, folder: Path, root: Path) -> Path:
@@ -96,7 +107,7 @@ def _names_file(known: Known, folder: Path, root: Path) -> Path:
     for place in places:
         if (place / CLASS_NAMES).is_file():
             return place / CLASS_NAMES
-    raise DatasetError(
+    raise MissingData(
         f"{known.name}: no {CLASS_NAMES} in {folder} or in imagenet/ beside it: CoOp's DATASETS.md "
         f"(github.com/KaiyangZhou/CoOp) says where to get it"
     )
@@ -121,11 +132,16 @@ def _items(images: Path, prefix: str, ids: list[str], names: tuple[str, ...]) ->
 
 
 def _dataset(
-    known: Known, images: Path, names: tuple[str, ...], splits: dict[str, tuple[Item, ...]]
+    known: Known,
+    images: Path,
+    ids: list[str],
+    names: tuple[str, ...],
+    splits: dict[str, tuple[Item, ...]],
 ) -> FileDataset:
     return FileDataset(
         name=known.name,
         class_names=names,
+        class_ids=tuple(ids),
         templates=(known.template,),
         splits=splits,
         source=known.source,

@@ -10,7 +10,7 @@ from harness import registry
 from harness.datasets.aircraft import load_aircraft
 from harness.datasets.catalogue import AIRCRAFT, CATALOGUE, IMAGENET, Known
 from harness.datasets.class_folders import load_class_folders
-from harness.datasets.dataset import Dataset, DatasetError
+from harness.datasets.dataset import Dataset, DatasetError, MissingData
 from harness.datasets.embedded_sets import load_embedded, read_index
 from harness.datasets.feature_files import load_features
 from harness.datasets.halves import halve
@@ -78,7 +78,7 @@ def root_of(spec: DatasetSpec) -> Path:
     """
     root = spec.root or os.environ.get(ROOT_VARIABLE)
     if not root:
-        raise DatasetError(
+        raise MissingData(
             f'"{spec.name}" needs images on disk: say where they are with '
             f"{{name: {spec.name}, root: FOLDER}} or set {ROOT_VARIABLE}"
         )

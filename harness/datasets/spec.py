@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.datasets.catalogue import CATALOGUE
-from harness.datasets.dataset import DatasetError
+from harness.datasets.dataset import MissingData
 from harness.registry import absolute
 
 Kind = Literal["folder", "features"]
@@ -97,7 +97,7 @@ class DatasetSpec(BaseModel):
         need not have it in their environment.
 
         Raises:
-            DatasetError: a path names an environment variable that is not set.
+            MissingData: a path names an environment variable that is not set.
         """
         paths = {key: _absolute(getattr(self, key), base) for key in ("root", "split", "text")}
         if paths["root"] is None and self.reference in CATALOGUE and ROOT_VARIABLE in os.environ:
@@ -113,7 +113,7 @@ def _absolute(path: str | None, base: Path) -> str | None:
         return None
     expanded = os.path.expanduser(os.path.expandvars(path))
     if "$" in expanded:
-        raise DatasetError(
+        raise MissingData(
             f'"{path}": the environment variable in it is not set: export it, or write the path'
         )
     return str((base / expanded).resolve())

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.datasets.catalogue import Known
-from harness.datasets.dataset import DatasetError, Item
+from harness.datasets.dataset import DatasetError, Item, MissingData
 from harness.datasets.file_set import FileDataset, find_folder, find_images, some
 from harness.datasets.split_file import read_split
 
@@ -45,7 +45,7 @@ def load_split_set(known: Known, root: Path, split: Path | None = None) -> FileD
     images = find_images(known, folder)
     path = split or folder / str(known.split_file)
     if not path.is_file():
-        raise DatasetError(
+        raise MissingData(
             f"{known.name}: no split file {path}: CoOp's DATASETS.md "
             f"(github.com/KaiyangZhou/CoOp) says where to get {known.split_file}"
         )

@@ -8,14 +8,14 @@ from rich.console import Console
 
 from harness.errors import HarnessError
 from harness.only import only as restrict
-from harness.plan import Plan, make_plan
+from harness.plan import Plan, outline
 from harness.store import Store
 from harness.suite import load_suite
 
 
 def report_suite(suite: Path, results: Path, out: Path | None, only: tuple[str, ...]) -> int:
     """Write the report; 1 where cells are missing, failed or corrupt, so that scripts notice."""
-    plan = restrict(make_plan(load_suite(suite)), only)
+    plan = restrict(outline(load_suite(suite)), only).whole()
     store = Store(results)
     return write_report(plan, store, out or report_folder(plan, store, only), Console())
 

@@ -13,7 +13,7 @@ from harness.executors import Settings, make_executor
 from harness.grid import run_plan, survey
 from harness.live import Live, duration
 from harness.only import only as restrict
-from harness.plan import make_plan
+from harness.plan import outline
 from harness.store import Store
 from harness.suite import load_suite
 from harness.verbs.report import report_folder, write_report
@@ -35,7 +35,7 @@ def run_suite(
     """Run, report, and return the exit status: 1 where failed cells remain."""
     from harness.backbones.load import preflight
 
-    plan = restrict(make_plan(load_suite(suite)), only)
+    plan = restrict(outline(load_suite(suite)), only).whole()
     store = Store(results)
     if executor == "serial" and (workers or address):
         raise HarnessError("--workers and --address are for --executor ray")

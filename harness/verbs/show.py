@@ -15,9 +15,10 @@ from harness.estimate import Estimator
 from harness.grid import survey
 from harness.live import duration
 from harness.only import only as restrict
-from harness.plan import Plan, Progress, make_plan
+from harness.plan import Plan, Progress, outline
 from harness.store import Store
 from harness.suite import load_suite
+from harness.verbs.missing import WAITING, show_missing, waiting_row
 from harness.verbs.run import cores
 
 STATES = ("done", "failed", "stale", "new")
@@ -26,8 +27,8 @@ STATES = ("done", "failed", "stale", "new")
 def show_plan(
     suite: Path, results: Path, workers: int | None, as_json: bool, only: tuple[str, ...]
 ) -> int:
-    """Print the cells and the estimated time."""
-    plan = restrict(make_plan(load_suite(suite)), only)
+    """Print the cells, the estimated time, and what is missing on this machine; always 0."""
+    plan = restrict(outline(load_suite(suite)), only)
     store = Store(results)
     standing, corrupt = survey(plan, store)
     estimator = Estimator(store.all().records.values())
@@ -46,30 +47,41 @@ def show_plan(
             }
             for cell in plan.cells
         ]
-        print(json.dumps(rows, indent=1))
+        print(json.dumps([*rows, *map(waiting_row, plan.waiting)], indent=1))
         return 0
     console = Console(highlight=False)
-    table = Table("method", "data set", "cells", *STATES, title=f"{suite}: {len(plan.cells)} cells")
-    groups: dict[tuple[str, str], list[str]] = {}
-    for cell in plan.cells:
-        groups.setdefault((cell.label, cell.dataset), []).append(state[cell.id])
-    for (label, dataset), states in groups.items():
-        counts = [str(states.count(name) or "·") for name in STATES]
-        table.add_row(escape(label), escape(dataset), str(len(states)), *counts)
-    console.print(table)
+    states = [(cell.label, cell.dataset, state[cell.id]) for cell in plan.cells]
+    states += [(cell.label, cell.dataset, WAITING) for cell in plan.waiting]
+    _show_counts(console, suite, states, waiting=bool(plan.waiting))
     workers = workers or cores()
     seconds = estimator.total(standing.to_do, workers)
     time = (
         "unknown (nothing alike has run here)" if seconds is None else f"about {duration(seconds)}"
     )
     console.print(f"{len(standing.to_do)} cells to run; with {workers} worker(s): {time}")
+    show_missing(console, plan)
     _show_corrupt(console, corrupt)
     return 0
 
 
+def _show_counts(
+    console: Console, suite: Path, cells: list[tuple[str, str, str]], waiting: bool
+) -> None:
+    """One row per method and data set: how many cells are in each state."""
+    columns = (*STATES, WAITING) if waiting else STATES
+    table = Table("method", "data set", "cells", *columns, title=f"{suite}: {len(cells)} cells")
+    groups: dict[tuple[str, str], list[str]] = {}
+    for label, dataset, state in cells:
+        groups.setdefault((label, dataset), []).append(state)
+    for (label, dataset), states in groups.items():
+        counts = [str(states.count(name) or "·") for name in columns]
+        table.add_row(escape(label), escape(dataset), str(len(states)), *counts)
+    console.print(table)
+
+
 def show_status(suite: Path, results: Path, only: tuple[str, ...]) -> int:
     """Print counts and the reasons of failures; 1 where failed cells remain."""
-    plan = restrict(make_plan(load_suite(suite)), only)
+    plan = restrict(outline(load_suite(suite)), only).whole()
     store = Store(results)
     standing, corrupt = survey(plan, store)
     console = Console(highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from disk import SHARED, image, needs
 
 from harness.datasets import DatasetError, DatasetSpec, load_dataset
 from harness.datasets.catalogue import CATALOGUE
+from harness.datasets.columns import columns_of
 from harness.datasets.imagenet import load_imagenet, load_variant
 
 
@@ -74,6 +75,22 @@ def test_variants_keep_their_own_classes(tmp_path: Path) -> None:
     (tmp_path / "imagenet" / "classnames.txt").unlink()
     with pytest.raises(DatasetError, match=r"no classnames.txt in .* or in imagenet/ beside it"):
         load_variant(known, tmp_path)
+
+
+def test_variants_find_their_classes_in_imagenet_though_two_have_one_name(tmp_path: Path) -> None:
+    imagenet(tmp_path)
+    (tmp_path / "imagenet" / "classnames.txt").write_text("n01 missile\nn02 tench\nn03 missile\n")
+    for wordnet_id in ("n02", "n03"):
+        image(tmp_path / "imagenet-rendition/imagenet-r" / wordnet_id / "x.jpg")
+    for label in range(3):
+        image(tmp_path / "imagenetv2/imagenetv2-matched-frequency-format-val" / f"{label}/x.jpeg")
+    source = load_imagenet(dataclasses.replace(CATALOGUE["imagenet"], classes=3), tmp_path)
+    some = load_variant(dataclasses.replace(CATALOGUE["imagenet_r"], classes=2), tmp_path)
+    every = load_variant(dataclasses.replace(CATALOGUE["imagenet_v2"], classes=3), tmp_path)
+    assert columns_of(some, source) == (1, 2)
+    assert columns_of(every, source) == (0, 1, 2)
+    by_name = dataclasses.replace(some, class_ids=())
+    assert columns_of(by_name, source) is None, "which missile?"
 
 
 def test_imagenet_v2s_folders_are_labels(tmp_path: Path) -> None:

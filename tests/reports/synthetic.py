@@ -24,6 +24,7 @@ class FakeCell:
     backbone: str = "glyphs"
     templates: tuple[str, ...] = ("a photo of a {}.",)
     sampler: str = "coop"
+    half: str | None = None
 
     @property
     def id(self) -> str:

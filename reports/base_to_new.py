@@ -1,0 +1,96 @@
+"""Base-to-new: accuracy on the classes adapted to, on the others, and their harmonic mean H.
+
+CoCoOp's protocol (Zhou et al., CVPR 2022): one table of averages, then one per data set.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reports.cube import Floats, cube, interval_over_draws
+from reports.leaderboard import Standing, line, mean_entry, named, shots_name
+from reports.summary import average, mean_at
+from reports.table import NOT_APPLICABLE, Entry, Table
+
+_BASE, _NEW = "-base", "-new"
+"""How the halves of a data set are named (`harness.datasets.halves.half_name`)."""
+
+MEASURES = ("base", "new", "H")
+
+
+def base_to_new_tables(grid: pd.DataFrame, retention: pd.DataFrame, at: Standing) -> list[Table]:
+    """The averages (of several data sets), then a table per data set; none for other settings."""
+    part = grid[grid["half"] == "base"]
+    if part.empty:
+        return []
+    part = part.assign(data=part["dataset"].str.removesuffix(_BASE))
+    tested = retention.assign(data=retention["dataset"].str.removesuffix(_BASE))
+    tested = tested[tested["set"] == tested["data"] + _NEW]
+    new = dict(zip(tested["cell_id"], tested["top1"], strict=True))
+    part = part.assign(new=part["cell_id"].map(new).astype("float64"))
+    applicable = tested.groupby("row")["transfer"].all()
+    several = {str(name): cells for name, cells in part.groupby("data", sort=False)}
+    tables = [_table(name, cells, applicable, at) for name, cells in several.items()]
+    if len(several) > 1:
+        tables.insert(0, _table(f"mean over {len(several)} data sets", part, applicable, at))
+    return tables
+
+
+def harmonic_mean(a: Any, b: Any) -> Floats:
+    """2ab / (a + b), 0 where both are 0."""
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    total = a + b
+    return np.asarray(2 * a * b / np.where(total == 0, 1, total))
+
+
+def _table(name: str, part: pd.DataFrame, applicable: pd.Series[bool], at: Standing) -> Table:
+    means = _means(part)
+    lines = []
+    for row in at.info.index:
+        entries = []
+        for k in at.shots:
+            for measure in MEASURES:
+                known = measure == "base" or bool(applicable.get(row, True))
+                cell = mean_at(means[measure], row, k)
+                entries.append(mean_entry(cell) if known else Entry(NOT_APPLICABLE))
+        lines.append(line(at, row, entries))
+    head = [f"{measure}, {shots_name(k)}" for k in at.shots for measure in MEASURES]
+    caption = f"Base to new, {name}: top-1, %"
+    data = _data(name, means, at)
+    return Table(f"base_to_new_{name}", caption, ("Method", *head), tuple(lines), data, _NOTES)
+
+
+_NOTES = (
+    "base: the classes adapted to, told apart among themselves; new: the other half of the data "
+    "set's classes, never seen in adaptation. n/a: not transferable to other class names.",
+    "H: harmonic mean of base and new as they stand in the line; of averages, not an average of "
+    "the data sets' H (as in CoCoOp's tables). Its interval is that of the draws' own H.",
+)
+
+
+def _means(part: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """An `average` table for each of `MEASURES`."""
+    base, new = average(part, "top1"), average(part, "new")
+    at = cube(part, "top1")
+    draws = harmonic_mean(at.per_draw(), cube(part, "new").per_draw())
+    _, half, count = interval_over_draws(draws)
+    there = np.nonzero(at.there)  # as `average` orders its rows
+    constant = new["constant"].to_numpy(dtype=np.bool_)
+    h = new.assign(
+        mean=harmonic_mean(base["mean"], new["mean"]),
+        half=np.where(constant, np.nan, half[there]),
+        draws=np.where(constant, 0, count[there]),
+    )
+    return dict(zip(MEASURES, (base, new, h), strict=True))
+
+
+def _data(name: str, means: dict[str, pd.DataFrame], at: Standing) -> pd.DataFrame:
+    data = means["base"][["draws", "cells", "planned"]].copy()
+    data.insert(0, "data", name)
+    for measure in MEASURES:
+        data[measure] = means[measure]["mean"]
+        data[f"{measure}_half"] = means[measure]["half"]
+    return named(data.reset_index(), at)
