@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.augment import AugmentSpec
 from harness.backbones.spec import BackboneSpec
@@ -18,9 +18,6 @@ from harness.record import SCHEMA, Record
 from harness.store import Contents
 from harness.suite import Suite, SuiteFile, located
 from harness.variants import Variant, variants_of
-
-if TYPE_CHECKING:
-    from harness.datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -192,28 +189,8 @@ def _set(spec: DatasetSpec, suite: Suite, splits: tuple[str, ...] = ()) -> _Set:
             f"{spec.name}: pre-computed features cannot serve as a retention set: no encoder can "
             "be adapted and run on them"
         )
-    if suite.backbone.features is not None:
-        _check_features(data, suite.backbone)
+    suite.backbone.check_fits(data)
     return _Set(spec, data.fingerprint, suite.templates or data.templates)
-
-
-def _check_features(data: Dataset, backbone: BackboneSpec) -> None:
-    """Whether a backbone that is only described fits a data set.
-
-    Raises:
-        HarnessError: the data set has pixels, or features of another width.
-    """
-    if data.has_pixels:
-        raise HarnessError(
-            f"{data.name}: has images, and the backbone {backbone.name} no encoder: give the "
-            "backbone as model: …, or the data set as kind: features"
-        )
-    width = data.features(data.items("test")[:1]).shape[1]
-    if width != backbone.feature_dim:
-        raise HarnessError(
-            f"{data.name}: its features have width {width}, the backbone says "
-            f"feature_dim: {backbone.feature_dim}"
-        )
 
 
 def _half(spec: DatasetSpec, half: str) -> DatasetSpec:

@@ -23,18 +23,8 @@ _LEAD += ["zero_shot_top1", "gain", "lost", "won", "images"]
 _COST = ["fit_seconds", "score_seconds", "search_seconds", "evaluations", "peak_memory_mib"]
 _COST += ["feature_seconds"]
 _COST += ["trainable"]
-_TAIL = [
-    "protocol",
-    "status",
-    "draw_id",
-    "val_draw_id",
-    "chosen",
-    "cell_id",
-    "note",
-    "backbone",
-    "sampler",
-]
-_TAIL += ["templates", "not_transferable", "failure_kind", "failure"]
+_TAIL = ["protocol", "status", "draw_id", "val_draw_id", "chosen", "cell_id", "note", "backbone"]
+_TAIL += ["sampler", "templates", "not_transferable", "failure_kind", "failure"]
 _COUNTS = ["lost", "won", "images", "evaluations", "trainable"]
 
 
