@@ -16,7 +16,7 @@ from harness.datasets.halves import Half, half_name, half_spec, halve
 from harness.datasets.load import load_dataset
 from harness.datasets.remedy import remedy
 from harness.datasets.spec import DatasetSpec
-from harness.errors import HarnessError, NotHere
+from harness.errors import NotHere
 from harness.suite import SuiteFile, located
 from harness.yaml_lines import Where
 
@@ -172,8 +172,7 @@ class _Sets:
                 resolved, data = half_spec(resolved, half), halve(data, half)
             for split in splits:
                 data.items(split)  # raises where there is none
-            if self._suite.suite.backbone.features is not None:
-                _check_features(data, self._suite.suite.backbone)
+            self._suite.suite.backbone.check_fits(data)
             return Found(resolved, data, self._suite.suite.templates or data.templates)
 
     def _whole(self, spec: DatasetSpec, where: Where) -> Dataset | Missing:
@@ -185,22 +184,3 @@ class _Sets:
             except NotHere as error:
                 self._seen[spec] = Missing(f"data set {spec.name}", where, str(error), remedy(spec))
         return self._seen[spec]
-
-
-def _check_features(data: Dataset, backbone: BackboneSpec) -> None:
-    """Whether a backbone that is only described fits a data set.
-
-    Raises:
-        HarnessError: the data set has pixels, or features of another width.
-    """
-    if data.has_pixels:
-        raise HarnessError(
-            f"{data.name}: has images, and the backbone {backbone.name} no encoder: give the "
-            "backbone as model: …, or the data set as kind: features"
-        )
-    width = data.features(data.items("test")[:1]).shape[1]
-    if width != backbone.feature_dim:
-        raise HarnessError(
-            f"{data.name}: its features have width {width}, the backbone says "
-            f"feature_dim: {backbone.feature_dim}"
-        )
