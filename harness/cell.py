@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
@@ -195,6 +195,8 @@ def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
             )
             for spec, entry in zip(cell.retention_specs, cell.identity["retention"], strict=True)
         }
+    method = resources.method(cell)
+    work = method(choice.config).work(len(test.classes), len(episode.train), cell.shots)
     record = Record(
         id=cell.id,
         label=cell.label,
@@ -210,6 +212,7 @@ def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
             peak_memory_mib=max(fit.peak_memory_mib, score.peak_memory_mib),
             trainable=int(classifier.trainable),
             feature_seconds=resources.feature_seconds - fitted.before,
+            work={**asdict(work), "scored": cell.scored},
         ),
         draw=Draw(
             id=episode.id,

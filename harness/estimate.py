@@ -1,26 +1,43 @@
-"""How long cells will take, learnt from cells that were run."""
+"""How long cells will take: as long as the same cells took, or by a cost model learnt from others.
+
+The model is seconds = Σ rate × count, with what a method says of its work (`harness.task.Work`):
+a constant, optimiser steps, prompts and images with gradient, and images without. The rates are
+fitted, non-negative, to the records of one backbone on this machine; so it needs no knowledge of
+any method and no benchmark, only that something has run. Counts stand for what one pass costs on
+average: prompts of unusual length make it less exact.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from harness import registry
 from harness.plan import Cell
-from harness.record import Record
+from harness.record import Cost, Record
+from harness.variants import build_config
+
+FEWEST = 8
+"""Records that a cost model is fitted to, at least."""
+TERMS = ("constant", "steps", "prompts_trained", "images_trained", "images")
 
 
 class Estimator:
-    """Seconds per cell: the median of the most alike finished cells.
+    """Seconds per cell, learnt from records of this machine.
 
-    Alike means: same backbone, method, configuration, data set and shots; where there are none,
-    the data set is left out, then the shots, then the configuration. A method that never ran is
-    counted as the median of everything. None until anything has run.
+    The median of cells of the same backbone, method, configuration, data set and shots, where some
+    have run; else the cost model of the backbone; else None.
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self._seconds: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+        self._alike: dict[tuple[Any, ...], list[float]] = defaultdict(list)
+        self._costs: dict[str, list[Cost]] = defaultdict(list)
+        self._rates: dict[str, tuple[int, Sequence[float]]] = {}
+        self._works: dict[str, dict[str, int]] = {}
         for record in records:
             self.add(record)
 
@@ -28,36 +45,111 @@ class Estimator:
         """Learn from a finished cell."""
         if record.cost is None:
             return
-        cost = record.cost
-        seconds = cost.fit_seconds + cost.score_seconds + cost.search_seconds
-        for key in _keys(record.cell):
-            self._seconds[key].append(seconds)
+        self._alike[_key(record.cell)].append(_seconds(record.cost))
+        self._costs[record.cell["backbone"]["name"]].append(record.cost)
 
     def cell(self, cell: Cell) -> float | None:
-        """Expected seconds of one cell."""
-        for key in _keys(cell.identity):
-            if key in self._seconds:
-                return median(self._seconds[key])
-        return None
+        """Expected seconds of one cell, without frozen features that cells share."""
+        key = _key(cell.identity)
+        if key in self._alike:
+            return median(self._alike[key])
+        rates = self.rates(cell.backbone)
+        if rates is None:
+            return None
+        counts = counts_of(self._work(cell), 1 + _candidates(cell))
+        return sum(rate * count for rate, count in zip(rates, counts, strict=True))
+
+    def rates(self, backbone: str) -> Sequence[float] | None:
+        """Seconds per unit of `TERMS` on this machine; None where too little has run."""
+        costs = [cost for cost in self._costs[backbone] if cost.work]
+        if len(costs) < FEWEST:
+            return None
+        known = self._rates.get(backbone)
+        if known is None or len(costs) >= 1.5 * known[0]:  # fitted anew as a run goes on
+            known = self._rates[backbone] = (len(costs), fit_rates(costs))
+        return known[1]
 
     def total(self, cells: Iterable[Cell], workers: int = 1) -> float | None:
-        """Expected seconds of all of them, spread over workers; None where nothing is known."""
+        """Expected seconds of all of them, spread over workers; None where one is not known.
+
+        Cached views are counted once per draw, at the rate of an image without gradient.
+        """
+        cells = list(cells)
         each = [self.cell(cell) for cell in cells]
         if any(seconds is None for seconds in each):
             return None
-        return sum(seconds for seconds in each if seconds is not None) / max(1, workers)
+        views: dict[Any, float] = {}
+        for cell in cells:
+            rates = self.rates(cell.backbone)
+            if rates is not None:
+                draw = (cell.backbone, cell.dataset, cell.shots, cell.seed)
+                seconds = rates[-1] * self._work(cell)["views"]
+                views[draw] = max(seconds, views.get(draw, 0.0))
+        whole = sum(seconds for seconds in each if seconds is not None) + sum(views.values())
+        return whole / max(1, workers)
+
+    def _work(self, cell: Cell) -> dict[str, int]:
+        if cell.id not in self._works:  # asked for again and again while a run goes on
+            self._works[cell.id] = work_of(cell)
+        return self._works[cell.id]
 
 
-def _keys(identity: Any) -> list[tuple[Any, ...]]:
-    """From the most to the least particular description of a cell."""
-    backbone, method = identity["backbone"]["name"], identity["method"]
+def fit_rates(costs: Sequence[Cost]) -> Sequence[float]:
+    """Non-negative rates that make the relative errors of seconds = Σ rate × count least squares.
+
+    Cells of under a second weigh as if they took one: their error costs nobody anything.
+    """
+    import numpy as np
+    from scipy.optimize import nnls
+
+    seconds = np.array([_seconds(cost) for cost in costs])
+    counts = np.array([counts_of(cost.work, 1 + cost.evaluations) for cost in costs])
+    weights = 1 / np.maximum(seconds, 1.0)
+    scale = np.maximum(counts.max(axis=0), 1.0)
+    rates, _ = nnls(counts / scale * weights[:, None], seconds * weights)
+    return [float(rate) for rate in rates / scale]
+
+
+def work_of(cell: Cell) -> dict[str, int]:
+    """What the cell's record will say under `cost.work`."""
+    method: Any = registry.find_method(cell.method)
+    configured = method(build_config(method.Config, cell.config))
+    work = configured.work(cell.classes, cell.classes * cell.shots, cell.shots)
+    return {**asdict(work), "scored": cell.scored}
+
+
+def counts_of(work: Mapping[str, int], fits: int) -> tuple[float, ...]:
+    """The counts of `TERMS` of a cell that fits `fits` times and is scored once."""
+    again = work["scored"] if work["adapts_images"] else 0
+    steps, prompts, trained, images = (
+        fits * work[name] for name in ("steps", "prompts_trained", "images_trained", "images")
+    )
+    return (1.0, steps, prompts, trained, images + again)
+
+
+def _candidates(cell: Cell) -> int:
+    """Candidates of a search over the whole grid."""
+    if cell.protocol == "fixed" or not cell.shots:
+        return 0
+    space = registry.find_method(cell.method).search_space if cell.search is None else cell.search
+    return math.prod(map(len, space.values())) if space else 0
+
+
+def _seconds(cost: Cost) -> float:
+    return cost.fit_seconds + cost.score_seconds + cost.search_seconds
+
+
+def _key(identity: Mapping[str, Any]) -> tuple[Any, ...]:
+    method = identity["method"]
     config = repr(sorted(method["config"].items()))
     data, shots = identity["dataset"]["name"], identity["shots"]
-    name, protocol = method["name"], identity["protocol"]
-    return [
-        (backbone, name, protocol, config, data, shots),
-        (backbone, name, protocol, config, shots),
-        (backbone, name, protocol, config),
-        (backbone, name),
-        (),
-    ]
+    retention = tuple(held_out["name"] for held_out in identity.get("retention", ()))
+    return (
+        identity["backbone"]["name"],
+        method["name"],
+        identity["protocol"],
+        config,
+        data,
+        shots,
+        retention,
+    )

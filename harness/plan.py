@@ -47,6 +47,9 @@ class Cell:
     precision: str
     augment: AugmentSpec
     keep_logits: bool
+    classes: int
+    scored: int
+    """Images of the test set and of all retention sets, for estimates of time."""
     identity: Mapping[str, Any]
     id: str
 
@@ -78,6 +81,7 @@ class Waiting:
     """A cell that cannot be run on this machine yet: something it needs is not here."""
 
     label: str
+    method: str
     dataset: str
     shots: int
     seed: int
@@ -224,6 +228,8 @@ def _cell(
         precision=suite.suite.precision,
         augment=suite.suite.augment,
         keep_logits=suite.suite.keep_logits,
+        classes=len(group.data.data.class_names),
+        scored=sum(len(found.data.items("test")) for found in (group.data, *group.retention)),
         identity=identity,
         id=content_id(identity),
     )
@@ -233,6 +239,7 @@ def _waiting(inventory: Inventory, group: Group, variant: Variant, axes: dict[st
     known = {"backbone": {"name": inventory.backbone.name}, "dataset": {"name": group.name}}
     return Waiting(
         label=variant.label,
+        method=variant.reference,
         dataset=group.name,
         shots=axes["shots"],
         seed=axes["seed"],

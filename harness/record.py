@@ -67,6 +67,8 @@ class Cost:
     trainable: int
     feature_seconds: float = 0.0
     """Spent on frozen features that other cells then find in the cache; not in the other times."""
+    work: dict[str, int] = field(default_factory=dict)
+    """What the fit asked of the encoders (`harness.task.Work`), and how many images were scored."""
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,23 @@ class Classifier(ABC):
         return {}
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a fit asks of the encoders: counts of steps and of passes, for estimates of time.
+
+    A pass is one image or one prompt through its encoder; *trained* means with gradient. Cached
+    views are encoded once per draw, whichever methods read them.
+    """
+
+    steps: int = 0
+    images: int = 0
+    images_trained: int = 0
+    prompts_trained: int = 0
+    views: int = 0
+    adapts_images: bool = False
+    """Whether scoring runs the image encoder again, on every image scored."""
+
+
 class Method(ABC):
     """A way of adapting a backbone. One small file each, in `methods/` or anywhere.
 
@@ -159,6 +176,10 @@ class Method(ABC):
     @abstractmethod
     def fit(self, task: Task) -> Classifier:
         """Adapt to the task's support set."""
+
+    def work(self, classes: int, images: int, shots: int) -> Work:
+        """What `fit` does on a support set of so many images; nothing, unless a method says."""
+        return Work()
 
     @classmethod
     def fit_together(

@@ -113,8 +113,8 @@ class CLIPAdapter(FeatureMethod):
         c = self.config
         return SGD(parameters, c.lr, momentum=c.momentum, weight_decay=c.weight_decay)
 
-    def training(self, task: Task) -> Training:
-        steps, rate = coop_budget(self.config, len(task.support), task.shots)
+    def training(self, images: int, shots: int) -> Training:
+        steps, rate = coop_budget(self.config, images, shots)
         return Training(steps, rate, self.config.batch, self.config.views, drop_last=True)
 
     def classifier(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import SGD, Optimizer
 
-from harness.task import Classes, Classifier, NotApplicable, Task, zero_shot_logits
+from harness.task import Classes, Classifier, NotApplicable, Task, Work, zero_shot_logits
 from methods.checks import at_least, not_negative, one_of, positive
 from methods.feature_method import FeatureMethod, Training
 from methods.heads import TextClassifier
@@ -144,9 +144,13 @@ class CoOp(FeatureMethod):
         c = self.config
         return SGD(parameters, c.lr, momentum=c.momentum, weight_decay=c.weight_decay)
 
-    def training(self, task: Task) -> Training:
-        steps, rate = coop_budget(self.config, len(task.support), task.shots)
+    def training(self, images: int, shots: int) -> Training:
+        steps, rate = coop_budget(self.config, images, shots)
         return Training(steps, rate, self.config.batch, self.config.views, drop_last=True)
+
+    def work(self, classes: int, images: int, shots: int) -> Work:
+        work = super().work(classes, images, shots)
+        return replace(work, prompts_trained=work.steps * classes)
 
     def classifier(
         self, task: Task, state: Mapping[str, Tensor], measured: dict[str, float]

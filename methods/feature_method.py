@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
-from harness.task import Classifier, Method, Task
+from harness.task import Classifier, Method, Task, Work
 from methods.heads import feature_batches
 from methods.optim import descend
 from methods.replicas import train_together
@@ -57,8 +57,13 @@ class FeatureMethod(Method):
         """A fresh optimiser."""
 
     @abstractmethod
-    def training(self, task: Task) -> Training:
-        """Budget, learning rate, batches."""
+    def training(self, images: int, shots: int) -> Training:
+        """Budget, learning rate and batches for so many support images."""
+
+    def work(self, classes: int, images: int, shots: int) -> Work:
+        how = self.training(images, shots)
+        fresh = 0 if how.views else how.steps * min(how.batch, images)
+        return Work(steps=how.steps, images=fresh, views=how.views * images)
 
     @abstractmethod
     def classifier(
@@ -68,7 +73,8 @@ class FeatureMethod(Method):
 
     def fit(self, task: Task) -> Classifier:
         tensors = {name: tensor.requires_grad_() for name, tensor in self.start(task).items()}
-        constants, scores, how = self.constants(task), self.scorer(task), self.training(task)
+        constants, scores = self.constants(task), self.scorer(task)
+        how = self.training(len(task.support), task.shots)
         measured = descend(
             task,
             self.optimizer(list(tensors.values())),

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.task import Classifier, Method, NotApplicable, Task, zero_shot_logits
+from harness.task import Classifier, Method, NotApplicable, Task, Work, zero_shot_logits
 from methods.branches import Branch, LowRankClassifier, Update, detached
 from methods.checks import at_least, not_negative, one_of, positive, require
 from methods.heads import feature_batches
@@ -80,6 +80,23 @@ class LowRank(Method):
     def protected(self, linear: nn.Linear) -> int:
         """k: how many leading singular directions `subspace_leakage` is measured against."""
 
+    def work(self, classes: int, images: int, shots: int) -> Work:
+        c, steps = self.config, self.steps(shots)
+        seen, adapts_images = steps * min(c.batch, images), c.adapts("vision")
+        return Work(
+            steps=steps,
+            images=0 if adapts_images or c.views else seen,
+            images_trained=seen if adapts_images else 0,
+            prompts_trained=steps * classes if c.adapts("text") else 0,
+            views=c.views * images,
+            adapts_images=adapts_images,
+        )
+
+    def steps(self, shots: int) -> int:
+        """The budget: `steps`, or `steps_per_shot` × shots."""
+        given: int | None = self.config.steps
+        return self.config.steps_per_shot * shots if given is None else given
+
     def fit(self, task: Task) -> Classifier:
         config, backbone = self.config, task.backbone
         updates = self._updates(task)
@@ -97,7 +114,7 @@ class LowRank(Method):
             text = backbone.text_features(task.classes) if adapts_text else task.text_features
             return F.cross_entropy(zero_shot_logits(features, text, backbone.logit_scale), labels)
 
-        steps = config.steps_per_shot * task.shots if config.steps is None else config.steps
+        steps = self.steps(task.shots)
         batches = (
             image_batches(task, config.batch, steps)
             if adapts_images

@@ -77,7 +77,7 @@ def _train(replicas: Sequence[Replica]) -> list[Classifier | FloatingPointError]
     sorted_replicas = [replicas[member] for member in order]
     parts = [replica.constants(own) for replica, own in sorted_replicas]
     constants = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
-    scores, how = method.scorer(task), method.training(task)
+    scores, how = method.scorer(task), method.training(len(task.support), task.shots)
     tasks = [own for _, own in sorted_replicas]
     first = last = torch.empty(0)
     for step, (features, labels) in enumerate(_batches(tasks, how)):
@@ -130,7 +130,9 @@ def _groups(replicas: Sequence[Replica]) -> list[Group]:
         }
         method, task = replicas[members[0]]
         optimizer = method.optimizer(list(tensors.values()))
-        groups.append(Group(members, tensors, optimizer, method.training(task).rate))
+        groups.append(
+            Group(members, tensors, optimizer, method.training(len(task.support), task.shots).rate)
+        )
     return groups
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
-from harness.task import Batch, Classifier, Method, Task, zero_shot_logits
+from harness.task import Batch, Classifier, Method, Task, Work, zero_shot_logits
 from methods.checks import at_least, not_negative, positive
 from methods.feature_method import FeatureMethod, Training
 from methods.optim import cosine, steps_per_epoch
@@ -122,6 +122,9 @@ class TipAdapter(Method):
     def fit(self, task: Task) -> Classifier:
         return self.restore(task, {"keys": keys_of(task, self.config), "values": values_of(task)})
 
+    def work(self, classes: int, images: int, shots: int) -> Work:
+        return Work(views=self.config.views * images)
+
     def restore(self, task: Task, state: Mapping[str, Tensor]) -> CacheClassifier:
         keys, values = state["keys"].to(task.device), state["values"].to(task.device)
         scale = task.backbone.logit_scale
@@ -154,9 +157,9 @@ class TipAdapterF(FeatureMethod):
         c = self.config
         return AdamW(parameters, c.lr, eps=c.eps, weight_decay=c.weight_decay)
 
-    def training(self, task: Task) -> Training:
+    def training(self, images: int, shots: int) -> Training:
         c = self.config
-        epoch = steps_per_epoch(len(task.support), c.batch, drop_last=False)
+        epoch = steps_per_epoch(images, c.batch, drop_last=False)
         steps = epoch * c.epochs if c.steps is None else c.steps
         return Training(steps, lambda step: cosine(step, steps, c.lr), c.batch, c.train_views)
 
