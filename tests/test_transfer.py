@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from harness.datasets import Item, load_dataset
 from harness.datasets.columns import columns_of
 from harness.datasets.dataset import Dataset
 from harness.datasets.halves import halve
+from harness.record import Record
 from harness.resources import Resources
 from harness.support import LazyBatch
 from harness.task import Batch, Classes, Classifier
@@ -102,6 +104,16 @@ def test_a_linear_probe_is_tested_on_part_of_its_classes(plan_of: MakePlan, tmp_
     frozen = run_cell(cells["zero_shot"], resources).record.retention["low"]
     assert frozen is not None
     assert (frozen.rule, frozen.change) == ("rebind", 0.0)
+
+
+def test_a_record_from_before_there_were_rules_was_rebound(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    cell = plan_of(SUITE).cells[0]
+    written = run_cell(cell, Resources(tmp_path / "cache", "cpu")).record.to_json()
+    older = re.sub(r'\n *"rule": "rebind",', "", written)
+    assert older != written
+    assert Record.from_json(older) == Record.from_json(written)
 
 
 def test_that_columns_apply_is_part_of_the_cells_identity(plan_of: MakePlan) -> None:
