@@ -80,9 +80,10 @@ def pass_flops(spec: BackboneSpec) -> tuple[float, float] | None:
     config: Mapping[str, Any] | None = open_clip.get_model_config(spec.model)
     if config is None:
         return None
-    with torch.device("meta"), torch.no_grad():
+    with torch.device("meta"):
         kind = open_clip.CustomTextCLIP if "custom_text" in config else open_clip.CLIP
         model = kind(**{k: v for k, v in config.items() if k != "custom_text"}).eval()
+    with torch.device("meta"), torch.no_grad():
         size, length = model.visual.image_size, model.context_length
         side = size if isinstance(size, int) else size[0]
         with FlopCounterMode(display=False) as images:

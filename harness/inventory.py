@@ -177,10 +177,13 @@ class _Sets:
 
     def _whole(self, spec: DatasetSpec, where: Where) -> Dataset | Missing:
         if spec not in self._seen:
+            resolved = spec
             try:
-                data = load_dataset(spec.resolve(self._suite.path.parent))
+                resolved = spec.resolve(self._suite.path.parent)
+                data = load_dataset(resolved)
                 _ = data.fingerprint  # raises where images are missing
                 self._seen[spec] = data
             except NotHere as error:
-                self._seen[spec] = Missing(f"data set {spec.name}", where, str(error), remedy(spec))
+                what = f"data set {spec.name}"
+                self._seen[spec] = Missing(what, where, str(error), remedy(resolved))
         return self._seen[spec]

@@ -119,7 +119,11 @@ class Classifier(ABC):
         """(n, C) class scores of a batch, scaled so that softmax gives probabilities."""
 
     def rebind(self, classes: Classes) -> Classifier | None:
-        """The same adaptation under other class names; None where it has no meaning (n/a)."""
+        """The same adaptation under other class names; None where the method has no rule for it.
+
+        Without one the engine takes columns of `logits` where all those classes are among the
+        ones adapted to, and reports n/a elsewhere.
+        """
         return None
 
     def state(self) -> dict[str, Tensor]:

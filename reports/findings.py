@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pandas as pd
@@ -104,15 +105,13 @@ def _least_forgetting(grid: pd.DataFrame, at: Standing) -> str:
 
 def _comp_lora(grid: pd.DataFrame, at: Standing) -> list[str]:
     fair = at.info[at.info["fair"]]
-    lora = fair.index[fair["method"] == "lora"]
-    ours = fair.index[fair["method"] == "comp_lora"]
-    if not len(lora) or not len(ours):
-        return []
-    reference = str(lora[0])
-    top1 = differences(grid, "top1", reference)
-    kept = differences(grid, "retention_mean_change", reference)
+    lora = list(map(str, fair.index[fair["method"] == "lora"]))
+    ours = list(map(str, fair.index[fair["method"] == "comp_lora"]))
     sentences = []
-    for row in map(str, ours):
+    for row in ours if lora else ():
+        reference = _alike(grid, row, lora)
+        top1 = differences(grid, "top1", reference)
+        kept = differences(grid, "retention_mean_change", reference)
         for k in at.shots:
             parts = []
             if (gap := top1.get((row, k))) and gap.n:
@@ -122,6 +121,21 @@ def _comp_lora(grid: pd.DataFrame, at: Standing) -> list[str]:
             if parts:
                 sentences.append(f"{row} − {reference} at {shots_name(k)}: {'; '.join(parts)}.")
     return sentences
+
+
+def _alike(grid: pd.DataFrame, row: str, others: list[str]) -> str:
+    """Of `others` the first with `row`'s value of every setting that both have, else the first.
+
+    So that variants at one learning rate are compared with each other.
+    """
+    chosen = grid.loc[grid["chosen"] != ""].groupby("row")["chosen"].first()
+    settings = {name: json.loads(text) for name, text in chosen.items()}
+    mine = settings.get(row, {})
+    for other in others:
+        theirs = settings.get(other, {})
+        if all(mine[key] == theirs[key] for key in mine.keys() & theirs.keys()):
+            return other
+    return others[0]
 
 
 def _gap(gap: Interval, above: str, below: str) -> str:

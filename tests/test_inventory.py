@@ -95,6 +95,15 @@ def test_what_is_missing_is_named_all_at_once_with_lines_and_commands(tmp_path: 
     assert "harness data fetch sun397" not in said, "it has no source to fetch from"
 
 
+def test_commands_name_the_root_that_the_suite_or_the_environment_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARNESS_DATA", str(tmp_path / "my data"))
+    said = "\n".join(outlined(tmp_path, LACKING).reasons)
+    assert f"harness data fetch dtd --root '{tmp_path}/my data'" in said
+    assert "export" not in said, "it is set"
+
+
 def test_what_is_here_can_be_run_alone(tmp_path: Path) -> None:
     plan = only(outlined(tmp_path, LACKING), ["dataset=digits"])
     assert len(plan.whole().cells) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from harness.datasets import Item, load_dataset
 from harness.datasets.columns import columns_of
 from harness.datasets.dataset import Dataset
 from harness.datasets.halves import halve
+from harness.record import Record
 from harness.resources import Resources
 from harness.support import LazyBatch
 from harness.task import Batch, Classes, Classifier
 from harness.transfer import carry_over
+from reports import gather
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,6 +106,16 @@ def test_a_linear_probe_is_tested_on_part_of_its_classes(plan_of: MakePlan, tmp_
     assert (frozen.rule, frozen.change) == ("rebind", 0.0)
 
 
+def test_a_record_from_before_there_were_rules_was_rebound(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    cell = plan_of(SUITE).cells[0]
+    written = run_cell(cell, Resources(tmp_path / "cache", "cpu")).record.to_json()
+    older = re.sub(r'\n *"rule": "rebind",', "", written)
+    assert older != written
+    assert Record.from_json(older) == Record.from_json(written)
+
+
 def test_that_columns_apply_is_part_of_the_cells_identity(plan_of: MakePlan) -> None:
     (cell,) = [cell for cell in plan_of(SUITE).cells if cell.label == "linear_probe"]
     rules = {kept["name"]: kept.get("transfer") for kept in cell.identity["retention"]}
@@ -120,6 +133,24 @@ def test_base_draws_are_those_of_all_classes_cut_in_half(plan_of: MakePlan, tmp_
     whole, base = drawn(text), drawn(text + "setting: base_to_new\n")
     assert base == tuple(item for item in whole if item.label < 5)
     assert len(base) == 20
+
+
+def test_a_report_has_base_new_and_h_of_real_cells(plan_of: MakePlan, tmp_path: Path) -> None:
+    text = SUITE.replace("keep_logits: true", "setting: base_to_new").replace(
+        "shots: [4]", "shots: [1]"
+    )
+    plan = plan_of(text)
+    resources = Resources(tmp_path / "cache", "cpu")
+    records = {cell.id: run_cell(cell, resources).record for cell in plan.cells}
+    (table,) = gather(plan.cells, records).tables["base_to_new"]
+    shown = {line.name: [entry.text for entry in line.entries] for line in table.lines}
+    (frozen,) = [record for record in records.values() if record.label == "zero_shot"]
+    new = frozen.retention["digits-new"]
+    assert frozen.metrics is not None and new is not None
+    base = frozen.metrics.top1
+    h = 2 * base * new.top1 / (base + new.top1)
+    assert shown["zero_shot"] == [f"{value:.1f}" for value in (base, new.top1, h)]
+    assert shown["linear_probe"][1:] == ["n/a", "n/a"]
 
 
 def test_halves_keep_the_ids_of_their_classes() -> None:

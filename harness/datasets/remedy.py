@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from harness.datasets.catalogue import CATALOGUE
 from harness.datasets.fetch import SOURCES
 from harness.datasets.spec import ROOT_VARIABLE, DatasetSpec
@@ -12,7 +14,7 @@ def remedy(spec: DatasetSpec) -> str:
     known = None if spec.kind else CATALOGUE.get(spec.reference)
     if known is None:
         return "correct its paths in the suite (relative ones begin at the suite's folder)"
-    root = spec.root or "ROOT"
+    root = shlex.quote(spec.root) if spec.root else "ROOT"
     if known.name in SOURCES:
         steps = [f"harness data fetch {known.name} --root {root}"]
     else:

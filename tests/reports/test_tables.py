@@ -127,6 +127,23 @@ def test_paired_difference_of_comp_lora_by_hand() -> None:
     assert any("comp_lora − lora at 4 shots: top-1 +2.0 ± 2.5" in s for s in report.findings)
 
 
+def test_comp_lora_is_set_against_lora_of_the_same_rate() -> None:
+    cells = grid(["lora", "comp_lora"], ["a"], [4])
+    both = [
+        dataclasses.replace(c, label=f"{c.label}(lr={rate})")
+        for rate in (0.01, 0.03)
+        for c in cells
+    ]
+    rates = {c.id: float(c.label[-5:-1]) for c in both}
+    results = {
+        c.id: dataclasses.replace(record(c), chosen={"lr": rates[c.id], "rank": 2}) for c in both
+    }
+    said = " ".join(gather(both, results).findings)
+    assert "comp_lora(lr=0.01) − lora(lr=0.01)" in said
+    assert "comp_lora(lr=0.03) − lora(lr=0.03)" in said
+    assert "comp_lora(lr=0.03) − lora(lr=0.01)" not in said
+
+
 def test_different_draws_templates_and_models_are_warned_about() -> None:
     cells = grid(methods=["lora", "coop"], datasets=["a"], shots=[4])
     results = records(cells)
