@@ -91,6 +91,19 @@ def test_records_say_what_was_measured_and_how(plan_of: MakePlan, tmp_path: Path
             assert changes == [0.0] * len(cell.retention_specs)
 
 
+def test_the_precision_is_recorded_and_used(plan_of: MakePlan, tmp_path: Path) -> None:
+    logits = {}
+    for precision in ("fp32", "bf16"):
+        text = ONE_SET.replace("backbone: glyphs", f"backbone: glyphs\nprecision: {precision}")
+        plan = plan_of(text + "keep_logits: true\n").keep(lambda cell: cell.shots == 0)
+        run = Run(plan, tmp_path / "r")
+        (record,) = run.contents.records.values()
+        assert record.cell["backbone"]["precision"] == precision
+        logits[precision] = np.load(run.store.logits / f"{record.id}.npz")["logits"]
+    gap = abs(logits["fp32"] - logits["bf16"]).max()
+    assert 0 < gap < 0.1 * abs(logits["fp32"]).max()
+
+
 def test_one_failing_cell_does_not_stop_the_grid_and_is_tried_again(
     plan_of: MakePlan, tmp_path: Path
 ) -> None:

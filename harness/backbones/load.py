@@ -10,6 +10,7 @@ from typing import Any, get_args
 import torch
 
 from harness.backbones.backbone import Backbone, Precision
+from harness.backbones.image_size import check_image_size
 from harness.backbones.plugin import plugin_parts
 from harness.backbones.spec import EMBEDDED, HUB, RANDOM, BackboneError, BackboneSpec, Parts
 from harness.backbones.tokens import ByteTokenizer
@@ -82,9 +83,9 @@ def preflight(spec: BackboneSpec, device: str = "auto", precision: str = "fp32")
     """
     check_device(device, precision)
     if spec.model.startswith(HUB) or is_open_clip(spec):
-        architecture(spec)
+        config, _ = architecture(spec)
         if spec.pretrained != RANDOM:
-            weights_file(spec)
+            check_image_size(weights_file(spec), config, spec)
     else:
         weights_fingerprint(spec)
 
@@ -147,7 +148,9 @@ def _open_clip(spec: BackboneSpec) -> Parts:
         torch.manual_seed(spec.seed)
         model = _build(config, spec)
     if spec.pretrained != RANDOM:
-        _load_weights(model, weights_file(spec), spec)
+        path = weights_file(spec)
+        check_image_size(path, config, spec)
+        _load_weights(model, path, spec)
     return Parts(model, _tokenizer(config, spec), preprocess, fingerprint)
 
 

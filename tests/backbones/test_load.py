@@ -117,12 +117,29 @@ def test_nothing_in_a_checkpoint_is_executed(
     assert not Path("exploded").exists()
 
 
-def test_weights_of_another_image_size_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "large.safetensors"
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_weights_of_another_image_size_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"large{suffix}"
     large = open_clip.CLIP(24, {**VISION, "image_size": 48}, dict(TEXT))
-    save_file(large.state_dict(), path)
-    with pytest.raises(BackboneError, match=r"shape \(37, 48\), tiny at \(32, 32\) pixels needs"):
+    (save_file if suffix == ".safetensors" else torch.save)(large.state_dict(), path)
+    with pytest.raises(BackboneError, match=r"shape \(37, 48\), tiny at .*32.* pixels needs"):
         load_backbone(spec(checkpoint=path))
+
+
+def test_preflight_names_the_architecture_that_the_weights_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.safetensors"
+    larger = {**TINY, "vision_cfg": {**VISION, "image_size": 48}}
+    save_file(open_clip.CLIP(**larger).state_dict(), path)
+    message = r"large\.safetensors: .* \(37, 48\), tiny at 32 pixels needs \(17, 48\); "
+    with pytest.raises(BackboneError, match=message + "use the architecture"):
+        preflight(spec(checkpoint=path))
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-48", larger)
+    right = "the weights were trained at 48 pixels: write model: tiny-48"
+    with pytest.raises(BackboneError, match=message + right):
+        preflight(spec(checkpoint=path))
+    preflight(spec(model="tiny-48", checkpoint=path))
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
