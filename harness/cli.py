@@ -68,6 +68,12 @@ def run(**options: Any) -> None:
 @SUITE
 @RESULTS
 @click.option("--workers", type=click.IntRange(1), help="For the time estimate.")
+@click.option(
+    "--tflops",
+    type=click.FloatRange(0, min_open=True),
+    metavar="T",
+    help="Count GPU hours for a GPU that sustains so many 10¹² operations per second.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per cell, as a list.")
 @ONLY
 def plan(**options: Any) -> None:

@@ -63,7 +63,7 @@ def size_of(cell: Cell | Waiting, plan: Plan) -> tuple[int, int] | None:
     known = [CATALOGUE.get(each) for each in (name, *others)]
     if any(each is None or "test" not in each.known_sizes for each in known):
         return None
-    classes = [each.classes for each in known if each is not None][0]
+    classes = next(each.classes for each in known if each is not None)
     scored = sum(each.known_sizes["test"] for each in known if each is not None)
     return (-(-classes // 2) if halves else classes), scored
 
@@ -82,8 +82,8 @@ def pass_flops(spec: BackboneSpec) -> tuple[float, float] | None:
         return None
     with torch.device("meta"):
         kind = open_clip.CustomTextCLIP if "custom_text" in config else open_clip.CLIP
-        model = kind(**{k: v for k, v in config.items() if k != "custom_text"}).eval()
-    with torch.device("meta"), torch.no_grad():
+        model = kind(**{k: v for k, v in config.items() if k != "custom_text"})
+        model.eval().requires_grad_(False)
         size, length = model.visual.image_size, model.context_length
         side = size if isinstance(size, int) else size[0]
         with FlopCounterMode(display=False) as images:

@@ -12,6 +12,7 @@ from rich.table import Table
 from harness import registry
 from harness.errors import HarnessError
 from harness.estimate import Estimator
+from harness.gpu_hours import TFLOPS, gpu_hours
 from harness.grid import survey
 from harness.live import duration
 from harness.only import only as restrict
@@ -25,7 +26,12 @@ STATES = ("done", "failed", "stale", "new")
 
 
 def show_plan(
-    suite: Path, results: Path, workers: int | None, as_json: bool, only: tuple[str, ...]
+    suite: Path,
+    results: Path,
+    workers: int | None,
+    tflops: float | None,
+    as_json: bool,
+    only: tuple[str, ...],
 ) -> int:
     """Print the cells, the estimated time, and what is missing on this machine; always 0."""
     plan = restrict(outline(load_suite(suite)), only)
@@ -59,6 +65,7 @@ def show_plan(
         "unknown (nothing alike has run here)" if seconds is None else f"about {duration(seconds)}"
     )
     console.print(f"{len(standing.to_do)} cells to run; with {workers} worker(s): {time}")
+    _show_gpu_hours(console, plan, tflops)
     show_missing(console, plan)
     _show_corrupt(console, corrupt)
     return 0
@@ -77,6 +84,18 @@ def _show_counts(
         counts = [str(states.count(name) or "·") for name in columns]
         table.add_row(escape(label), escape(dataset), str(len(states)), *counts)
     console.print(table)
+
+
+def _show_gpu_hours(console: Console, plan: Plan, tflops: float | None) -> None:
+    """For all cells, done or not, on a GPU that need not be this machine's; silent for glyphs."""
+    rate = tflops or TFLOPS[plan.suite.suite.precision]
+    hours = gpu_hours(plan, rate)
+    if hours is not None:
+        whose = "as asked" if tflops else "assumed; --tflops to change"
+        console.print(
+            f"all {len(plan.every):,} cells on one GPU: about {hours:,.1f} hours of encoder "
+            f"passes, at {rate:g} TFLOP/s sustained ({whose})"
+        )
 
 
 def show_status(suite: Path, results: Path, only: tuple[str, ...]) -> int:
