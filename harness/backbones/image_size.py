@@ -22,7 +22,8 @@ def check_image_size(path: Path, config: Mapping[str, Any], spec: BackboneSpec) 
         BackboneError: names both shapes, and the architecture that the weights fit, if there is.
     """
     vision = config["vision_cfg"]
-    if path.suffix != ".safetensors" or not isinstance(vision.get("patch_size"), int):
+    here = positions(vision)
+    if path.suffix != ".safetensors" or here is None:
         return
     from safetensors import safe_open
 
@@ -30,7 +31,6 @@ def check_image_size(path: Path, config: Mapping[str, Any], spec: BackboneSpec) 
         if POSITIONS not in file.keys():  # a safetensors file is no mapping
             return
         rows, width = file.get_slice(POSITIONS).get_shape()
-    here = positions(vision)
     if rows != here:
         raise BackboneError(
             f"{path}: {POSITIONS} has shape {(rows, width)}, {spec.model} at "

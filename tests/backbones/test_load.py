@@ -140,6 +140,9 @@ def test_preflight_names_the_architecture_that_the_weights_fit(
     with pytest.raises(BackboneError, match=message + right):
         preflight(spec(checkpoint=path))
     preflight(spec(model="tiny-48", checkpoint=path))
+    oblong = {**larger, "vision_cfg": {**VISION, "image_size": (48, 48)}}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-oblong", oblong)
+    preflight(spec(model="tiny-oblong", checkpoint=path))
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:

@@ -84,12 +84,12 @@ def test_training_step_for_step(backbone: Backbone, model: Any, form: Any) -> No
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert found.losses == pytest.approx(losses, rel=1e-4)
+    assert found.losses == pytest.approx(losses, rel=1e-5)
     state = classifier.state()
     for site, branch in branches.items():
         expected = branch.update().detach()
         delta = state[f"{site}.up"] @ state[f"{site}.down"]
-        assert float((delta - expected).norm()) < 2e-3 * float(expected.norm()), site
+        assert float((delta - expected).norm()) < 1e-4 * float(expected.norm()), site
         for share in (branch.protected[0].T @ delta.double(), delta.double() @ branch.protected[1]):
             assert float(share.norm()) < 1e-5 * float(delta.norm()), site
 
