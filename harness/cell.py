@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,14 +16,23 @@ import torch
 from harness.cost import Meter
 from harness.datasets import DatasetError
 from harness.datasets.columns import columns_of
+from harness.device_loss import device_lost
 from harness.evaluation import Evaluation
 from harness.metrics import measure, measure_retention
 from harness.plan import Cell
-from harness.protocol import Evaluator, accuracy_of, choose, plain, uses_val
+from harness.protocol import (
+    Choice,
+    Evaluator,
+    accuracy_of,
+    choose,
+    packed_evaluator,
+    plain,
+    uses_val,
+)
 from harness.provenance import provenance
 from harness.record import Cost, Draw, Failure, Record, Retention
 from harness.resources import Resources, StaleWorker
-from harness.task import Classifier, FeaturesOnlyError, NotApplicable
+from harness.task import Classifier, FeaturesOnlyError, NotApplicable, Task
 from harness.transfer import carry_over
 from harness.variants import build_config
 
@@ -34,6 +45,8 @@ class Outcome:
 
     record: Record
     logits: dict[str, np.ndarray] | None = None
+    device_lost: bool = False
+    """Whether the process that ran the cell has lost its GPU: no other cell can run in it."""
 
 
 def run_cell(
@@ -48,14 +61,28 @@ def run_cell(
     Raises:
         OSError: the disk is full.
     """
+    provenance()  # kept from here on: it asks the GPU for its name, which a fault would forbid
+    return _guarded(
+        cell, attempt, lambda: _scored(cell, resources, _fit(cell, resources, parallel))
+    )
+
+
+def run_together(cells: Sequence[Cell], resources: Resources) -> list[Outcome]:
+    """Run a pack of cells (see `harness.packing`) as replicas of one method; as `run_cell`.
+
+    The seconds of the fit are shared out equally; the record says how many replicas there were.
+
+    Raises:
+        OSError: the disk is full.
+    """
     try:
-        outcome = _run(cell, resources, parallel)
-        outcome.record.to_json()  # e.g. NaN among a method's details is the method's failure
-        return outcome
-    except (Exception, SystemExit) as error:  # what a plug-in raises must not stop the grid
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise  # no other cell will fare better
-        return Outcome(failure_record(cell, error, attempt))
+        fitted = _fit_together(cells, resources) if len(cells) > 1 else None
+    except (Exception, SystemExit) as error:
+        return [_failed(cell, error, attempt=1) for cell in cells]
+    if fitted is None:
+        return [run_cell(cell, resources) for cell in cells]
+    pairs = zip(cells, fitted, strict=True)
+    return [_guarded(cell, 1, partial(_scored, cell, resources, one)) for cell, one in pairs]
 
 
 def failure_record(
@@ -87,25 +114,77 @@ def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resourc
     return accuracy_of(method, build_config(method.Config, candidate), cell.protocol, task, test)
 
 
-def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcome:
+@dataclass(frozen=True)
+class Fitted:
+    """A classifier, how it was chosen, and what that took."""
+
+    classifier: Classifier | FloatingPointError
+    choice: Choice
+    meter: Meter
+    before: float
+    """The worker's feature seconds when the cell began."""
+    replicas: int = 1
+    """How many cells trained together; `meter.seconds` is a cell's share."""
+
+
+def _guarded(cell: Cell, attempt: int, run: Callable[[], Outcome]) -> Outcome:
+    try:
+        outcome = run()
+        outcome.record.to_json()  # e.g. NaN among a method's details is the method's failure
+        return outcome
+    except (Exception, SystemExit) as error:  # what a plug-in raises must not stop the grid
+        return _failed(cell, error, attempt)
+
+
+def _failed(cell: Cell, error: BaseException, attempt: int) -> Outcome:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        raise error  # no other cell will fare better
+    return Outcome(failure_record(cell, error, attempt), device_lost=device_lost(error))
+
+
+def _fit(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Fitted:
     method, before = resources.method(cell), resources.feature_seconds
-    backbone = resources.backbone(cell)
+    device = resources.backbone(cell).device
     episode = resources.episode(cell)
-    test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
     searching = uses_val(cell.protocol)
 
-    choice = choose(
-        method,
-        build_config(method.Config, cell.config),
-        cell.search,
-        cell.protocol,
-        lambda: resources.task(cell, episode, with_val=searching),
-        test,
-        parallel,
-    )
-    task = resources.task(cell, episode, with_val=searching)
-    with Meter(backbone.device, lambda: resources.feature_seconds) as fit:
-        classifier = method(choice.config).fit(task)
+    def task() -> Task:
+        return resources.task(cell, episode, with_val=searching)
+
+    test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
+    base = build_config(method.Config, cell.config)
+    if parallel is None and method.packs is not None:
+        parallel = packed_evaluator(method, cell.protocol, task, test)
+    choice = choose(method, base, cell.search, cell.protocol, task, test, parallel)
+    last = task()
+    with Meter(device, lambda: resources.feature_seconds) as meter:
+        classifier = method(choice.config).fit(last)
+    return Fitted(classifier, choice, meter, before)
+
+
+def _fit_together(cells: Sequence[Cell], resources: Resources) -> list[Fitted] | None:
+    """All cells fitted at once; None where their draws have unequal sizes and cannot be."""
+    before, method = resources.feature_seconds, resources.method(cells[0])
+    configs = [build_config(method.Config, cell.config) for cell in cells]
+    tasks = [resources.task(c, resources.episode(c), with_val=False) for c in cells]
+    if len({len(task.support) for task in tasks}) > 1:
+        return None
+    with Meter(tasks[0].device, lambda: resources.feature_seconds) as meter:
+        classifiers = method.fit_together(list(zip(configs, tasks, strict=True)))
+    meter.seconds /= len(cells)
+    return [
+        Fitted(classifier, Choice(config), meter, before, len(cells))
+        for classifier, config in zip(classifiers, configs, strict=True)
+    ]
+
+
+def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
+    if isinstance(fitted.classifier, FloatingPointError):
+        raise fitted.classifier
+    classifier, choice, fit = fitted.classifier, fitted.choice, fitted.meter
+    backbone, episode = resources.backbone(cell), resources.episode(cell)
+    test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
+    searching = uses_val(cell.protocol)
     with Meter(backbone.device, lambda: resources.feature_seconds) as score:
         logits = test.logits(classifier)
         retention = {
@@ -130,7 +209,7 @@ def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcom
             evaluations=len(choice.trials),
             peak_memory_mib=max(fit.peak_memory_mib, score.peak_memory_mib),
             trainable=int(classifier.trainable),
-            feature_seconds=resources.feature_seconds - before,
+            feature_seconds=resources.feature_seconds - fitted.before,
         ),
         draw=Draw(
             id=episode.id,
@@ -146,6 +225,7 @@ def _run(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Outcom
             **provenance(),
             "device": str(backbone.device),
             "notes": list(getattr(backbone, "notes", ())),
+            "replicas": fitted.replicas,
             "finished": _now(),
         },
     )
@@ -173,7 +253,7 @@ def _kind(error: BaseException) -> Kind:
     out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
     if out_of_memory or "DefaultCPUAllocator" in str(error):  # torch's, on a CPU
         return "memory"
-    if isinstance(error, StaleWorker):
+    if isinstance(error, StaleWorker) or device_lost(error):
         return "infrastructure"
     if isinstance(error, DatasetError | OSError):
         return "data"

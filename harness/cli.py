@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from harness import __version__
+from harness.device_loss import DeviceLost
 from harness.errors import HarnessError
 
 SUITE = click.argument("suite", type=click.Path(path_type=Path))
@@ -49,6 +50,8 @@ def cli(debug: bool) -> None:
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
               help="CPU threads of each worker; equal counts give equal bits.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
+@click.option("--pack", is_flag=True, help="Train replicas (seeds, rates, …) of feature heads and "
+              "prompts together: the same numbers but for float rounding.")  # fmt: skip
 @click.option("--search", type=click.Choice(["serial", "tune"]), default="serial",
               show_default=True, help="How val_search tries candidates.")  # fmt: skip
 @click.option("--address", help="Join the Ray cluster at this address instead of a local one.")
@@ -117,12 +120,15 @@ def test(plugin: str, backbone: str) -> None:
 
 
 @cli.command()
-@click.argument("split", type=click.Path(path_type=Path))
-@click.option("--shots", type=click.IntRange(1), required=True, help="Images per class, K.")
-@click.option("--seed", type=click.IntRange(0), required=True)
-@click.option("--sampler", default="coop", show_default=True, help="coop or clip_lora.")
+@click.argument("source", metavar="SPLIT.json | SUITE.yaml", type=click.Path(path_type=Path))
+@click.option("--shots", type=click.IntRange(1), help="Of a split file: images per class, K.")
+@click.option("--seed", type=click.IntRange(0), help="Of a split file.")
+@click.option("--sampler", help="Of a split file: coop or clip_lora.  [default: coop]")
+@click.option("--cell", metavar="ID", help="Of a suite: a cell's id, or its first digits.")
+@ONLY
 def draw(**options: Any) -> None:
-    """Print the few-shot draw of a CoOp split file SPLIT as JSON Lines, in drawing order."""
+    """Print a few-shot draw as JSON Lines, in drawing order: that of a CoOp split file, or of one
+    of a suite's cells. `sampler: file:PATH` reads it back."""
     from harness.verbs.draw import print_draw
 
     sys.exit(print_draw(**options))
@@ -166,6 +172,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _leave("interrupted; what was finished is kept, run the same command to go on", 130, debug)
+    except DeviceLost as error:
+        _leave(str(error), 1, debug)
     except OSError as error:
         _leave(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1, debug)
 

@@ -155,10 +155,12 @@ def _read_draw(
             drawn[split].append(item)
     if not drawn["train"]:
         raise DatasetError(f"{path}: no training image in it")
-    most, images = Counter(item.classname for item in drawn["train"]).most_common(1)[0]
-    if images != shots:
+    most, images = Counter(item.label for item in drawn["train"]).most_common(1)[0]
+    there = sum(item.label == most for item in train_items)
+    if images not in (shots, min(shots, there)):  # a small class may have given all it has
+        name = next(item.classname for item in drawn["train"] if item.label == most)
         raise DatasetError(
-            f'{path}: {images} training images of class "{most}", but the shots asked for are '
+            f'{path}: {images} training images of class "{name}", but the shots asked for are '
             f"{shots}: give the draw's own number of shots"
         )
     return drawn["train"], drawn["val"]

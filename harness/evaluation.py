@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harness.datasets import Dataset, Item
+from harness.datasets import Dataset, DatasetError, Item
 from harness.encoding import BATCH, encode, encoder_key, to_tensor
 from harness.features import FeatureCache
 from harness.support import LazyBatch
@@ -40,7 +40,7 @@ class Evaluation:
         self._cache = cache
         self._plain: Tensor | None = None
         self._frozen: Tensor | None = None
-        size = len(items) * 3 * backbone.image_size**2 * 4
+        size = len(items) * 3 * backbone.image_size**2 * 4 if dataset.has_pixels else 0
         self._pixels: dict[int, Tensor] | None = {} if size <= _KEEP_BYTES else None
 
     def __len__(self) -> int:
@@ -85,9 +85,14 @@ class Evaluation:
 
     @torch.no_grad()
     def frozen_logits(self) -> Tensor:
-        """(n, C) zero-shot logits of the frozen model under the same classes and templates."""
+        """(n, C) zero-shot logits of the frozen model under the same classes and templates.
+
+        (n, 0) where there are no text features, and so no frozen classifier.
+        """
         if self._frozen is None:
             text = text_features(self._dataset, self.classes, self._backbone)
+            if text is None:
+                return torch.empty(len(self), 0)
             self._frozen = torch.cat(
                 [
                     zero_shot_logits(batch.features, text, self._backbone.logit_scale)
@@ -135,9 +140,25 @@ def image_features(
 
 
 @torch.no_grad()
-def text_features(dataset: Dataset, classes: Classes, backbone: Backbone) -> Tensor:
-    """(C, d) unit-length: the data set's own where it brings them, else the frozen encoder's."""
+def text_features(dataset: Dataset, classes: Classes, backbone: Backbone) -> Tensor | None:
+    """(C, d) unit-length: the data set's own where it brings them, else the frozen encoder's.
+
+    None where neither is there.
+
+    Raises:
+        DatasetError: the data set's image features are not of the backbone's width.
+    """
     given = dataset.text_features()
     if given is not None:
         return torch.from_numpy(given).to(backbone.device)
+    if not backbone.has_encoder:
+        return None
+    if not dataset.has_pixels:
+        width = dataset.features(dataset.items("test")[:1]).shape[1]
+        if width != backbone.feature_dim:
+            raise DatasetError(
+                f"{dataset.name}: its features have width {width}, {backbone.name} makes "
+                f"{backbone.feature_dim}: say which model they come from, backbone: "
+                f"{{features: NAME, feature_dim: {width}, logit_scale: 100}}"
+            )
     return backbone.text_features(classes)

@@ -172,6 +172,7 @@ class _Sets:
                 resolved, data = half_spec(resolved, half), halve(data, half)
             for split in splits:
                 data.items(split)  # raises where there is none
+            self._suite.suite.backbone.check_fits(data)
             return Found(resolved, data, self._suite.suite.templates or data.templates)
 
     def _whole(self, spec: DatasetSpec, where: Where) -> Dataset | Missing:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -37,15 +39,25 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
 
 
 def measure(logits: Tensor, frozen_logits: Tensor, labels: Tensor) -> Metrics:
-    """Compare a classifier with the frozen model on the same images; (n, C), (n, C), (n,)."""
-    predictions, frozen = logits.argmax(-1), frozen_logits.argmax(-1)
-    right, was_right = predictions == labels, frozen == labels
-    accuracy, zero_shot = top1(predictions, labels), top1(frozen, labels)
-    return Metrics(
+    """Compare a classifier with the frozen model on the same images; (n, C), (n, C), (n,).
+
+    `frozen_logits` may be (n, 0): without text features there is nothing to compare with, and
+    the four measures that do are None.
+    """
+    predictions = logits.argmax(-1)
+    accuracy, right = top1(predictions, labels), predictions == labels
+    alone = Metrics(
         images=len(labels),
         top1=accuracy,
         per_class_mean=per_class_mean(predictions, labels),
         ece=calibration_error(logits, labels),
+    )
+    if frozen_logits.shape[1] == 0:
+        return alone
+    frozen = frozen_logits.argmax(-1)
+    was_right, zero_shot = frozen == labels, top1(frozen, labels)
+    return replace(
+        alone,
         zero_shot_top1=zero_shot,
         gain=accuracy - zero_shot,
         lost=int((was_right & ~right).sum()),

@@ -24,8 +24,10 @@ from harness.canonical import canonical
 from harness.encoding import BATCH
 from harness.evaluation import Evaluation
 from harness.metrics import top1
+from harness.packing import alike
 from harness.support import LazyBatch
 from harness.task import Classifier, Method, Support, Task, candidates
+from harness.variants import build_config
 
 
 def uses_val(protocol: str) -> bool:
@@ -95,7 +97,36 @@ def accuracy_of(
     """
     try:
         classifier = method(candidate).fit(task)
-    except FloatingPointError:
+    except FloatingPointError as error:
+        return _accuracy(error, protocol, task, test)
+    return _accuracy(classifier, protocol, task, test)
+
+
+def packed_evaluator(
+    method: type[Method], protocol: str, task: Callable[[], Task], test: Evaluation
+) -> Evaluator:
+    """Evaluates candidates in packs: those that can train together do (`harness.packing`).
+
+    A pack is made of one cell's candidates alone, so that the same search gives the same numbers.
+    """
+
+    def evaluate(grid: list[dict[str, Any]]) -> list[float]:
+        found = [0.0] * len(grid)
+        configs = [build_config(method.Config, values) for values in grid]
+        for members in alike(method, grid):
+            tasks = [task() for _ in members]
+            pairs = [(configs[i], own) for i, own in zip(members, tasks, strict=True)]
+            for i, own, fitted in zip(members, tasks, method.fit_together(pairs), strict=True):
+                found[i] = _accuracy(fitted, protocol, own, test)
+        return found
+
+    return evaluate
+
+
+def _accuracy(
+    classifier: Classifier | FloatingPointError, protocol: str, task: Task, test: Evaluation
+) -> float:
+    if isinstance(classifier, FloatingPointError):
         return 0.0
     if protocol == "oracle":
         return top1(test.logits(classifier).argmax(-1), test.labels)

@@ -33,13 +33,14 @@ class Metrics:
     per_class_mean: float
     ece: float
     """Expected calibration error, 15 equal-width bins."""
-    zero_shot_top1: float
-    """The frozen model on the same images under the same template."""
-    gain: float
+    zero_shot_top1: float | None = None
+    """The frozen model on the same images under the same template; None, as are the next three,
+    where a data set of features brings no text features."""
+    gain: float | None = None
     """top1 − zero_shot_top1."""
-    lost: int
+    lost: int | None = None
     """Images right under zero-shot and wrong after adaptation."""
-    won: int
+    won: int | None = None
     """Images wrong under zero-shot and right after adaptation."""
 
 

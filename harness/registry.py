@@ -88,7 +88,7 @@ def absolute(reference: str, base: Path | None = None) -> str:
     return f"{path}:{name}"
 
 
-def source_hash(reference: str) -> str:
+def source_hash(reference: str, group: str = METHODS) -> str:
     """SHA-256 over the plug-in's file and the files of its own package that it imports.
 
     Editing one method's file changes the hash of that method and of whatever is built on it. Only
@@ -98,7 +98,7 @@ def source_hash(reference: str) -> str:
         path = Path(reference.rpartition(":")[0])
         module = path.name  # no import statement can name it
     else:
-        module = plugins(METHODS)[reference].module
+        module = plugins(group)[reference].module
         path = _source(module)
     sources = _with_imports(module, path)
     digest = hashlib.sha256()

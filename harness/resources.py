@@ -17,7 +17,7 @@ from harness.episode import Episode, draw
 from harness.evaluation import Evaluation, text_features
 from harness.features import FeatureCache
 from harness.plan import Cell
-from harness.support import Drawn, FeatureSupport, ImageSupport
+from harness.support import Drawn, FeatureSupport, ImageSupport, TextlessTask
 from harness.task import Classes, Method, Support, Task
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Resources:
         self._images: dict[tuple[str, str], list[np.ndarray]] = {}
         self._datasets: dict[DatasetSpec, Dataset] = {}
         self._evaluations: dict[tuple[str, DatasetSpec, tuple[str, ...]], Evaluation] = {}
-        self._texts: dict[tuple[str, DatasetSpec, tuple[str, ...]], Tensor] = {}
+        self._texts: dict[tuple[str, DatasetSpec, tuple[str, ...]], Tensor | None] = {}
 
     def method(self, cell: Cell) -> type[Method]:
         """The cell's method.
@@ -101,12 +101,8 @@ class Resources:
             return Episode((), (), "none", 0)
         data = self.dataset(cell.dataset_spec)
         _same("the data set", data.fingerprint, cell.identity["dataset"]["fingerprint"])
-        whole = data.whole
-        val = whole.splits.get("val", ())
-        drawn = draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
-        if cell.protocol == "val_full":
-            drawn = replace(drawn, val=whole.items("val"))
-        if whole is data:
+        drawn = episode_of(cell, data)
+        if data.whole is data:
             return drawn
         return replace(drawn, train=data.restrict(drawn.train), val=data.restrict(drawn.val))
 
@@ -117,13 +113,16 @@ class Resources:
         key = (f"{backbone.fingerprint} {backbone.precision}", cell.dataset_spec, cell.templates)
         if key not in self._texts:
             self._texts[key] = text_features(data, classes, backbone)
-        return Task(
+        text = self._texts[key]
+        # A copy: a method may train what it is given.
+        kind, own = (TextlessTask, torch.empty(0, 0)) if text is None else (Task, text.clone())
+        return kind(
             classes=classes,
             shots=cell.shots,
             support=self._support(cell, episode.train, episode.id),
             val=self._support(cell, episode.val, episode.val_id) if with_val else None,
             backbone=backbone,
-            text_features=self._texts[key].clone(),  # a method may train what it is given
+            text_features=own,
             generator=seeds.generator(
                 "train", cell.dataset, cell.shots, cell.seed, cell.identity["method"]["name"]
             ),
@@ -153,6 +152,14 @@ class Resources:
                 del self._images[next(iter(self._images))]
             self._images[key] = data.read(items) if items else []
         return self._images[key]
+
+
+def episode_of(cell: Cell, data: Dataset) -> Episode:
+    """The cell's draw, made on all classes where the cell adapts to half of them."""
+    whole = data.whole
+    val = whole.splits.get("val", ())
+    drawn = draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
+    return replace(drawn, val=whole.items("val")) if cell.protocol == "val_full" else drawn
 
 
 class StaleWorker(RuntimeError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from harness.augment import AugmentSpec
 from harness.encoding import BATCH, encode, encoder_key, to_tensor
 from harness.features import FeatureCache
 from harness.images import augment
-from harness.task import Batch, FeaturesOnlyError, Support
+from harness.task import Batch, FeaturesOnlyError, NotApplicable, Support, Task
 
 if TYPE_CHECKING:
     from harness.backbones import Backbone
@@ -118,6 +118,15 @@ class FeatureSupport(Support):
 
     def plain(self, indices: Tensor) -> Tensor:
         raise FeaturesOnlyError("this data set has pre-computed features and no pixels")
+
+
+class TextlessTask(Task):
+    """A task whose classes have no text features: for methods that do not read them."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "text_features":
+            raise NotApplicable("this data set of features brings no text features")
+        return super().__getattribute__(name)
 
 
 class LazyBatch(Batch):

@@ -51,11 +51,25 @@ class Branch(nn.Module):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.generator is not None and self.keep < 1:
-            shape, generator = x.shape, self.generator
-            kept = torch.rand(shape, generator=generator, device=x.device).lt_(self.keep)
-            x = x * kept.div_(self.keep)
-        return F.linear(F.linear(x, self.down), self.up)
+        if self.generator is None or self.keep == 1:
+            return F.linear(F.linear(x, self.down), self.up)
+        kept = bernoulli(x.shape, self.keep, self.generator)
+        return F.linear(F.linear(x * kept, self.down) / self.keep, self.up)
+
+
+def bernoulli(shape: torch.Size, keep: float, generator: torch.Generator) -> Tensor:
+    """Zeros and ones, float32 on the generator's device, each 1 with probability `keep`.
+
+    A random byte decides where that is exact (keep = .75): drawing eight at a time costs a fifth
+    of drawing floats, which was a tenth of a LoRA step on a CPU.
+    """
+    device, below = generator.device, 256 * keep
+    if not below.is_integer():
+        return torch.rand(shape, generator=generator, device=device).lt_(keep)
+    words = torch.empty(-(-shape.numel() // 8), dtype=torch.int64, device=device)
+    drawn = words.random_(-(2**63), None, generator=generator).view(torch.uint8)
+    ones = torch.empty(shape, device=device)
+    return torch.lt(drawn[: shape.numel()].view(shape), int(below), out=ones)
 
 
 @dataclass
@@ -74,13 +88,14 @@ class LowRankClassifier(Classifier):
     @torch.no_grad()
     def __post_init__(self) -> None:
         self.towers = {site.partition(".")[0] for site in self.factors}
+        frozen = self.backbone.sites
+        self.weights = {s: frozen[s].weight + up @ down for s, (up, down) in self.factors.items()}
         with self.adapted():
             self.text = self.backbone.text_features(self.classes)
 
     def adapted(self) -> AbstractContextManager[None]:
-        """The backbone with ΔW added, inside a `with` block."""
-        branches = {site: Branch().bind(factors) for site, factors in self.factors.items()}
-        return self.backbone.inject(branches)
+        """The backbone with W + ΔW for W, inside a `with` block."""
+        return self.backbone.substitute(self.weights)
 
     @torch.no_grad()
     def logits(self, batch: Batch) -> Tensor:

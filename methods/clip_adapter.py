@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.optim import SGD, Optimizer
 
 from harness.backbones import Backbone
-from harness.task import Batch, Classes, Classifier, Method, Task, zero_shot_logits
+from harness.task import Batch, Classes, Classifier, Task, zero_shot_logits
 from methods.checks import at_least, not_negative, positive, require
-from methods.heads import feature_batches
-from methods.optim import coop_budget, descend, kaiming_uniform
+from methods.feature_method import FeatureMethod, Training
+from methods.optim import coop_budget, kaiming_uniform
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,15 @@ class Config:
         not_negative(self, "momentum", "weight_decay")
 
 
+def mixed(x: Tensor, down: Tensor, up: Tensor, ratio: float | Tensor) -> Tensor:
+    """y = a·A(x) + (1−a)·x, A(x) = ReLU(up ReLU(down x)), of (…, n, d) features."""
+    adapted = ((x @ down.mT).relu() @ up.mT).relu()
+    return ratio * adapted + (1 - ratio) * x
+
+
 @dataclass
 class AdapterClassifier(Classifier):
-    """logits = τ y·t_c / ‖y‖, y = a·A(x) + (1−a)·x, A(x) = ReLU(up ReLU(down x)).
+    """logits = τ y·t_c / ‖y‖, y = `mixed`(x).
 
     x is the unnormalised frozen image feature, `text` (C, d) unit text features, `down`
     (d/reduction, d), `up` (d, d/reduction), no biases. With other names the adapter stays.
@@ -67,12 +73,7 @@ class AdapterClassifier(Classifier):
         self.trainable = self.down.numel() + self.up.numel()
 
     def logits(self, batch: Batch) -> Tensor:
-        return self.scores(batch.features)
-
-    def scores(self, x: Tensor) -> Tensor:
-        """(n, C) logits of (n, d) features, differentiable in the adapter."""
-        adapted = F.linear(F.linear(x, self.down).relu(), self.up).relu()
-        y = self.ratio * adapted + (1 - self.ratio) * x
+        y = mixed(batch.features, self.down, self.up, self.ratio)
         return zero_shot_logits(y, self.text, self.backbone.logit_scale)
 
     @torch.no_grad()
@@ -87,40 +88,38 @@ class AdapterClassifier(Classifier):
         return self.measured
 
 
-class CLIPAdapter(Method):
+class CLIPAdapter(FeatureMethod):
     """A two-layer bottleneck on the image feature, mixed into it; the text side stays frozen."""
 
     name = "clip_adapter"
     Config = Config
     search_space = {"ratio": (0.2, 0.4, 0.6, 0.8), "lr": (1e-5, 1e-3, 1e-1)}  # noqa: RUF012
+    packs = frozenset({"ratio", "lr", "momentum", "weight_decay", "warmup_lr"})
 
-    def fit(self, task: Task) -> Classifier:
-        config, d = self.config, task.backbone.feature_dim
-        hidden = max(1, d // config.reduction)
-        down = kaiming_uniform(hidden, d, task.generator).to(task.device).requires_grad_()
-        up = kaiming_uniform(d, hidden, task.generator).to(task.device).requires_grad_()
-        model = AdapterClassifier(task.backbone, task.text_features, down, up, config.ratio)
-        steps, rate = coop_budget(config, len(task.support), task.shots)
-        optimizer = torch.optim.SGD(
-            [down, up], config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
-        measured = descend(
-            task,
-            optimizer,
-            rate,
-            feature_batches(task, config.views, config.batch, steps, drop_last=True),
-            lambda data: F.cross_entropy(model.scores(data[0]), data[1]),
-            steps,
-        )
-        state = {"down": down.detach(), "up": up.detach()}
-        return self._classifier(task, state, measured)
+    def start(self, task: Task) -> dict[str, Tensor]:
+        d = task.backbone.feature_dim
+        hidden = max(1, d // self.config.reduction)
+        down = kaiming_uniform(hidden, d, task.generator).to(task.device)
+        return {"down": down, "up": kaiming_uniform(d, hidden, task.generator).to(task.device)}
 
-    def restore(self, task: Task, state: Mapping[str, Tensor]) -> Classifier:
-        return self._classifier(task, state, {})
+    def constants(self, task: Task) -> dict[str, Tensor]:
+        return {"ratio": torch.tensor([[self.config.ratio]], device=task.device)}
 
-    def _classifier(
+    def scorer(self, task: Task) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
+        text, scale = task.text_features, task.backbone.logit_scale
+        return lambda own, x: zero_shot_logits(mixed(x, **own), text, scale)
+
+    def optimizer(self, parameters: Sequence[Tensor]) -> Optimizer:
+        c = self.config
+        return SGD(parameters, c.lr, momentum=c.momentum, weight_decay=c.weight_decay)
+
+    def training(self, task: Task) -> Training:
+        steps, rate = coop_budget(self.config, len(task.support), task.shots)
+        return Training(steps, rate, self.config.batch, self.config.views, drop_last=True)
+
+    def classifier(
         self, task: Task, state: Mapping[str, Tensor], measured: dict[str, float]
     ) -> Classifier:
-        down, up = state["down"].to(task.device), state["up"].to(task.device)
-        text, ratio = task.text_features, self.config.ratio
-        return AdapterClassifier(task.backbone, text, down, up, ratio, measured)
+        backbone, text = task.backbone, task.text_features
+        ratio = self.config.ratio
+        return AdapterClassifier(backbone, text, state["down"], state["up"], ratio, measured)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim import SGD, Optimizer
 
-from harness.task import Classes, Classifier, Method, NotApplicable, Task, zero_shot_logits
+from harness.task import Classes, Classifier, NotApplicable, Task, zero_shot_logits
 from methods.checks import at_least, not_negative, one_of, positive
-from methods.heads import TextClassifier, feature_batches
-from methods.optim import coop_budget, descend
+from methods.feature_method import FeatureMethod, Training
+from methods.heads import TextClassifier
+from methods.optim import coop_budget
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,17 @@ class Prompts:
     """Token ids of "[context] name." per class; entry −1−j stands for row j of the context.
 
     Position "end": SOT ctx name . EOT; "front": SOT name ctx . EOT; "middle": the name after
-    the first half of the context. `rows`: J, the rows of the context, of all classes together
-    where it is class-specific.
+    the first half of the context. A class-specific context has its M rows class by class.
 
     Raises:
         NotApplicable: a prompt is longer than the backbone's context length.
     """
 
-    def __init__(self, task: Task, config: Config, classes: Classes, rows: int) -> None:
+    def __init__(self, task: Task, config: Config, classes: Classes) -> None:
         self.backbone = task.backbone
-        tokens = rows // len(classes) if config.class_specific else rows
+        tokens = config.context_tokens
+        if config.init:
+            tokens = len(self.backbone.tokenize(config.init))
         before = {"end": tokens, "middle": tokens // 2, "front": 0}[config.class_token_position]
         self.ids = []
         for index, name in enumerate(name.replace("_", " ") for name in classes.names):
@@ -85,7 +89,11 @@ class Prompts:
             self.ids.append([self.backbone.sot, *ids, self.backbone.eot])
 
     def encode(self, context: Tensor) -> Tensor:
-        """(C, d) unit text features, differentiable in the (J, w) `context`."""
+        """(C, d) unit text features, differentiable in the (J, w) `context`; or of replicas,
+        (R, C, d) from (R, J, w)."""
+        if context.dim() == 3:
+            with sdpa_kernel(SDPBackend.MATH):  # the one attention kernel that takes replicas
+                return torch.vmap(self.encode)(context)
         return F.normalize(self.backbone.encode_prompts(self.ids, context), dim=-1)
 
 
@@ -97,7 +105,7 @@ class CoOpClassifier(TextClassifier):
         self, task: Task, config: Config, classes: Classes, context: Tensor, **measured: float
     ) -> None:
         self.task, self.config, self.context = task, config, context
-        text = Prompts(task, config, classes, len(context)).encode(context)
+        text = Prompts(task, config, classes).encode(context)
         super().__init__(task.backbone, text, context.numel(), measured)
 
     def rebind(self, classes: Classes) -> Classifier | None:
@@ -109,41 +117,38 @@ class CoOpClassifier(TextClassifier):
         return {"context": self.context}
 
 
-class CoOp(Method):
+class CoOp(FeatureMethod):
     """min over the context of −log softmax(τ f·t(context))[y]; both towers stay frozen."""
 
     name = "coop"
     Config = Config
     search_space = {"lr": (2e-4, 2e-3, 2e-2, 2e-1)}  # noqa: RUF012
+    packs = frozenset({"lr", "momentum", "weight_decay", "warmup_lr"})
 
-    def fit(self, task: Task) -> Classifier:
-        config = self.config
-        context = self.initial_context(task).requires_grad_()
-        prompts = Prompts(task, config, task.classes, len(context))
-
-        def loss_of(data: tuple[Tensor, Tensor]) -> Tensor:
-            features, labels = data
-            text = prompts.encode(context)
-            scores = zero_shot_logits(features, text, task.backbone.logit_scale)
-            return F.cross_entropy(scores, labels)
-
-        steps, rate = coop_budget(config, len(task.support), task.shots)
-        optimizer = torch.optim.SGD(
-            [context], config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
-        batches = feature_batches(task, config.views, config.batch, steps, drop_last=True)
-        measured = descend(task, optimizer, rate, batches, loss_of, steps)
-        return CoOpClassifier(task, config, task.classes, context.detach(), **measured)
-
-    def initial_context(self, task: Task) -> Tensor:
+    def start(self, task: Task) -> dict[str, Tensor]:
         """(J, w) rows ~ N(0, .02²), or the embeddings of `init`; class by class if specific."""
         copies = len(task.classes) if self.config.class_specific else 1
         if self.config.init:
             words = task.backbone.token_embedding(task.backbone.tokenize(self.config.init))
-            return words.repeat(copies, 1).to(task.device)
+            return {"context": words.repeat(copies, 1).to(task.device)}
         rows = copies * self.config.context_tokens
         noise = torch.randn(rows, task.backbone.context_dim, generator=task.generator)
-        return (0.02 * noise).to(task.device)
+        return {"context": (0.02 * noise).to(task.device)}
 
-    def restore(self, task: Task, state: Mapping[str, Tensor]) -> Classifier:
-        return CoOpClassifier(task, self.config, task.classes, state["context"].to(task.device))
+    def scorer(self, task: Task) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
+        prompts = Prompts(task, self.config, task.classes)
+        scale = task.backbone.logit_scale
+        return lambda own, f: zero_shot_logits(f, prompts.encode(own["context"]), scale)
+
+    def optimizer(self, parameters: Sequence[Tensor]) -> Optimizer:
+        c = self.config
+        return SGD(parameters, c.lr, momentum=c.momentum, weight_decay=c.weight_decay)
+
+    def training(self, task: Task) -> Training:
+        steps, rate = coop_budget(self.config, len(task.support), task.shots)
+        return Training(steps, rate, self.config.batch, self.config.views, drop_last=True)
+
+    def classifier(
+        self, task: Task, state: Mapping[str, Tensor], measured: dict[str, float]
+    ) -> Classifier:
+        return CoOpClassifier(task, self.config, task.classes, state["context"], **measured)

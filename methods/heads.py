@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -23,16 +23,27 @@ def feature_batches(
     image tower is frozen, so nothing else changes.
     """
     support, generator = task.support, task.generator
-    bank = support.views(views) if views and steps else None
+    if views and steps:
+        bank = support.views(views)
+        order = minibatches(len(support), batch, steps, generator, drop_last)
+        for view, chosen in drawn_views(list(order), views, generator):
+            view, chosen = view.to(bank.device), chosen.to(bank.device)
+            yield bank[view, chosen].to(task.device), support.labels[chosen].to(task.device)
+        return
     for chosen in minibatches(len(support), batch, steps, generator, drop_last):
+        with torch.no_grad():
+            features = task.backbone.encode_image(support.batch(chosen, generator))
         labels = support.labels[chosen.to(support.labels.device)]
-        if bank is None:
-            with torch.no_grad():
-                features = task.backbone.encode_image(support.batch(chosen, generator))
-        else:
-            view = torch.randint(len(bank), chosen.shape, generator=generator)
-            features = bank[view.to(bank.device), chosen.to(bank.device)]
         yield features.to(task.device), labels.to(task.device)
+
+
+def drawn_views(
+    order: Sequence[Tensor], views: int, generator: torch.Generator
+) -> list[tuple[Tensor, Tensor]]:
+    """For every batch of image numbers (B,), one view of each (B,), drawn at once for all steps."""
+    sizes = [len(chosen) for chosen in order]
+    drawn = torch.randint(views, (sum(sizes),), generator=generator)
+    return list(zip(torch.split(drawn, sizes), order, strict=True))
 
 
 @dataclass

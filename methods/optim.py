@@ -47,11 +47,13 @@ def descend(
         losses = [*losses[:1], loss.detach()]
         task.progress(step + 1, steps)
     if losses and not math.isfinite(losses[-1]):
-        raise FloatingPointError(
-            f"the loss is {float(losses[-1])} after {steps} steps: lower lr = "
-            f"{optimizer.defaults['lr']}"
-        )
+        raise diverged(float(losses[-1]), steps, optimizer.defaults["lr"])
     return {"first_loss": float(losses[0]), "last_loss": float(losses[-1])} if losses else {}
+
+
+def diverged(loss: float, steps: int, lr: float) -> FloatingPointError:
+    """The error of a training that ended without a finite loss."""
+    return FloatingPointError(f"the loss is {loss} after {steps} steps: lower lr = {lr}")
 
 
 def cosine(step: int, steps: int, lr: float, floor: float = 0.0) -> float:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.optim import AdamW, Optimizer
 
 from harness.task import Batch, Classifier, Method, Task, zero_shot_logits
 from methods.checks import at_least, not_negative, positive
-from methods.heads import feature_batches
-from methods.optim import cosine, descend, steps_per_epoch
+from methods.feature_method import FeatureMethod, Training
+from methods.optim import cosine, steps_per_epoch
 
 # Within the released searches' bounds (β to 50, α to 50), on few points: the released 200 × 20
 # would fit a few-shot validation set rather than the task.
@@ -65,6 +66,14 @@ class ConfigF(Config):
         at_least(0, self, "epochs", "steps", "train_views")
 
 
+def cached(
+    x: Tensor, keys: Tensor, values: Tensor, alpha: float | Tensor, beta: float | Tensor
+) -> Tensor:
+    """α·exp(−β(1 − f·K))·V of (…, n, d) features x, f = x/‖x‖."""
+    affinity = F.normalize(x, dim=-1) @ keys
+    return alpha * (torch.exp(-beta * (1 - affinity)) @ values)
+
+
 @dataclass
 class CacheClassifier(Classifier):
     """logits = τ f·t + α·exp(−β(1 − f·K))·V, f the unit image feature.
@@ -82,13 +91,9 @@ class CacheClassifier(Classifier):
     measured: dict[str, float] = field(default_factory=dict)
 
     def logits(self, batch: Batch) -> Tensor:
-        return self.scores(batch.features)
-
-    def scores(self, features: Tensor) -> Tensor:
-        """(n, C) logits of (n, d) frozen features, differentiable in the keys."""
-        affinity = F.normalize(features, dim=-1) @ self.keys
-        cached = torch.exp(-self.config.beta * (1 - affinity)) @ self.values
-        return zero_shot_logits(features, self.text, self.scale) + self.config.alpha * cached
+        x, c = batch.features, self.config
+        zero_shot = zero_shot_logits(x, self.text, self.scale)
+        return zero_shot + cached(x, self.keys, self.values, c.alpha, c.beta)
 
     def state(self) -> dict[str, Tensor]:
         return {"keys": self.keys, "values": self.values}
@@ -97,20 +102,25 @@ class CacheClassifier(Classifier):
         return self.measured
 
 
-class TipAdapter(Method):
-    """A key–value cache of the support set beside the zero-shot classifier; nothing is trained.
+def keys_of(task: Task, config: Config) -> Tensor:
+    """(d, N) keys: the mean of the unnormalised features over augmented passes, of unit length."""
+    return F.normalize(task.support.views(config.views).mean(0), dim=-1).T
 
-    Keys: the mean over augmented passes of the unit features, of unit length again.
-    """
+
+def values_of(task: Task) -> Tensor:
+    """(N, C) one-hot labels of the support set."""
+    return F.one_hot(task.support.labels, len(task.classes)).float()
+
+
+class TipAdapter(Method):
+    """A key–value cache of the support set beside the zero-shot classifier; nothing is trained."""
 
     name = "tip_adapter"
     Config: ClassVar[type[Any]] = Config
     search_space = GRID
 
     def fit(self, task: Task) -> Classifier:
-        mean = F.normalize(task.support.views(self.config.views), dim=-1).mean(0)
-        values = F.one_hot(task.support.labels, len(task.classes)).float()
-        return self.restore(task, {"keys": F.normalize(mean, dim=-1).T, "values": values})
+        return self.restore(task, {"keys": keys_of(task, self.config), "values": values_of(task)})
 
     def restore(self, task: Task, state: Mapping[str, Tensor]) -> CacheClassifier:
         keys, values = state["keys"].to(task.device), state["values"].to(task.device)
@@ -118,7 +128,7 @@ class TipAdapter(Method):
         return CacheClassifier(task.text_features, scale, keys, values, self.config)
 
 
-class TipAdapterF(TipAdapter):
+class TipAdapterF(FeatureMethod):
     """Tip-Adapter with trained keys: cross-entropy, AdamW, cosine per step; the last step counts.
 
     The released code keeps its best *test* epoch; nothing here can see one.
@@ -126,30 +136,35 @@ class TipAdapterF(TipAdapter):
 
     name = "tip_adapter_f"
     Config: ClassVar[type[Any]] = ConfigF
+    search_space = GRID
+    packs = frozenset({"alpha", "beta", "lr", "weight_decay", "eps"})
 
-    def fit(self, task: Task) -> Classifier:
-        config = self.config
-        state = super().fit(task).state()
-        keys = state["keys"].clone().requires_grad_()
-        model = self.restore(task, {**state, "keys": keys})
-        epoch = steps_per_epoch(len(task.support), config.batch, drop_last=False)
-        steps = epoch * config.epochs if config.steps is None else config.steps
-        optimizer = torch.optim.AdamW(
-            [keys], config.lr, eps=config.eps, weight_decay=config.weight_decay
-        )
-        measured = descend(
-            task,
-            optimizer,
-            lambda step: cosine(step, steps, config.lr),
-            feature_batches(task, config.train_views, config.batch, steps),
-            lambda data: F.cross_entropy(model.scores(data[0]), data[1]),
-            steps,
-        )
-        trained = self.restore(task, {**state, "keys": keys.detach()})
-        trained.measured = measured
-        return trained
+    def start(self, task: Task) -> dict[str, Tensor]:
+        return {"keys": keys_of(task, self.config).contiguous()}
 
-    def restore(self, task: Task, state: Mapping[str, Tensor]) -> CacheClassifier:
-        classifier = super().restore(task, state)
-        classifier.trainable = classifier.keys.numel()
-        return classifier
+    def constants(self, task: Task) -> dict[str, Tensor]:
+        alpha, beta = torch.tensor([self.config.alpha, self.config.beta], device=task.device)
+        return {"values": values_of(task), "alpha": alpha.view(1, 1), "beta": beta.view(1, 1)}
+
+    def scorer(self, task: Task) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
+        text, scale = task.text_features, task.backbone.logit_scale
+        return lambda own, x: zero_shot_logits(x, text, scale) + cached(x, **own)
+
+    def optimizer(self, parameters: Sequence[Tensor]) -> Optimizer:
+        c = self.config
+        return AdamW(parameters, c.lr, eps=c.eps, weight_decay=c.weight_decay)
+
+    def training(self, task: Task) -> Training:
+        c = self.config
+        epoch = steps_per_epoch(len(task.support), c.batch, drop_last=False)
+        steps = epoch * c.epochs if c.steps is None else c.steps
+        return Training(steps, lambda step: cosine(step, steps, c.lr), c.batch, c.train_views)
+
+    def classifier(
+        self, task: Task, state: Mapping[str, Tensor], measured: dict[str, float]
+    ) -> Classifier:
+        values, scale = state.get("values", values_of(task)), task.backbone.logit_scale
+        keys = state["keys"]
+        return CacheClassifier(
+            task.text_features, scale, keys, values, self.config, keys.numel(), measured
+        )

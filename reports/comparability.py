@@ -7,13 +7,19 @@ from collections.abc import Mapping
 import pandas as pd
 
 from harness.record import Record
-from reports.frame import MISSING
+from reports.frame import MISSING, repeated_draws
 from reports.summary import FULL
 
 
 def warnings_of(frame: pd.DataFrame, records: Mapping[str, Record]) -> list[str]:
     """Sentences on rows of one table that differ in draws, templates, protocol, model or code."""
-    found = [*_draws(frame), *_templates(frame), *_protocols(frame), *_duplicates(frame)]
+    found = [
+        *_draws(frame),
+        *_repeats(frame),
+        *_templates(frame),
+        *_protocols(frame),
+        *_duplicates(frame),
+    ]
     done = frame[frame["status"] == "ok"]
     used = [records[cell] for cell in done["cell_id"]]
     found += _identity(frame, used)
@@ -30,22 +36,43 @@ def completeness(frame: pd.DataFrame) -> dict[str, int]:
 
 
 def _draws(frame: pd.DataFrame) -> list[str]:
-    few = frame[(frame["status"] == "ok") & (frame["shots"] > 0) & (frame["draw_id"] != "")]
-    axes = ["dataset", "shots", "seed"]
-    several = few.groupby(axes)["draw_id"].nunique()
-    several = several[several > 1]
-    found = []
-    if len(several):
-        dataset, shots, seed = several.index[0]
-        rows = few[few["dataset"].eq(dataset) & few["shots"].eq(shots) & few["seed"].eq(seed)]
-        groups = rows.groupby("draw_id", sort=False)["row"].agg(lambda names: ", ".join(names))
-        found.append(
-            f"Different draws under the same seed in {len(several)} place(s): for {dataset}, "
-            f"{shots} shots, seed {seed} there are {' / '.join(groups)}. Paired differences "
-            "between these rows are not on the same images."
-        )
+    few = frame[(frame["status"] == "ok") & (frame["shots"] > 0)]
+    found = [
+        *_different(few[few["draw_id"] != ""], "draw_id", "draws"),
+        *_different(few[few["val_draw_id"] != ""], "val_draw_id", "validation images"),
+    ]
     if few["sampler"].nunique() > 1:
         found.append(f"More than one sampler: {_list(few['sampler'])}.")
+    return found
+
+
+def _different(few: pd.DataFrame, column: str, what: str) -> list[str]:
+    """Where rows of one data set, shots and seed differ in `column`; the first place by name."""
+    several = few.groupby(["dataset", "shots", "seed"])[column].nunique()
+    several = several[several > 1]
+    if several.empty:
+        return []
+    dataset, shots, seed = several.index[0]
+    rows = few[few["dataset"].eq(dataset) & few["shots"].eq(shots) & few["seed"].eq(seed)]
+    groups = [
+        f"{', '.join(same['row'])} ({str(identity)[:12]})"
+        for identity, same in rows.groupby(column, sort=False)
+    ]
+    return [
+        f"Different {what} under the same seed in {len(several)} place(s): for {dataset}, "
+        f"{shots} shots, seed {seed} there are {' / '.join(groups)}. Paired differences between "
+        "these rows are not on the same images."
+    ]
+
+
+def _repeats(frame: pd.DataFrame) -> list[str]:
+    found = []
+    for (dataset, shots), rows in repeated_draws(frame).groupby(["dataset", "shots"], sort=False):
+        seeds = ", ".join(map(str, sorted({*rows["first"], *rows["seed"]})))
+        found.append(
+            f"{dataset}, {shots} shots: seeds {seeds} drew the same images. Tables count each draw "
+            f"once, by its lowest seed; cells.csv has them all."
+        )
     return found
 
 

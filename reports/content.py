@@ -11,7 +11,14 @@ from harness.record import Record
 from reports.base_to_new import base_to_new_tables
 from reports.comparability import completeness, warnings_of
 from reports.findings import findings
-from reports.frame import PlannedCell, broadcast, cell_frame, csv_columns, retention_frame
+from reports.frame import (
+    PlannedCell,
+    broadcast,
+    cell_frame,
+    csv_columns,
+    one_seed_per_draw,
+    retention_frame,
+)
 from reports.leaderboard import Standing, leaderboard, standing
 from reports.parity import compare, parity_table
 from reports.provenance import (
@@ -40,7 +47,7 @@ class Content:
     cells: pd.DataFrame
     """One row per planned cell, as in `cells.csv`, and its table `row`."""
     grid: pd.DataFrame
-    """The same with support-free methods repeated at every draw."""
+    """The same with support-free methods repeated at every draw, and every draw under one seed."""
     standing: Standing
     leaderboard: Table
     tables: Mapping[str, Sequence[Table]]
@@ -66,7 +73,8 @@ def gather(
     Records of other cells are ignored.
     """
     frame = cell_frame(cells, records)
-    grid = broadcast(frame, frame)
+    draws = one_seed_per_draw(frame)
+    grid = broadcast(draws, draws)
     retention = retention_frame(frame, records)
     at = standing(grid, frame, retention)
     used = [records[cell] for cell in frame["cell_id"] if cell in records]

@@ -23,8 +23,8 @@ _LEAD += ["zero_shot_top1", "gain", "lost", "won", "images"]
 _COST = ["fit_seconds", "score_seconds", "search_seconds", "evaluations", "peak_memory_mib"]
 _COST += ["feature_seconds"]
 _COST += ["trainable"]
-_TAIL = ["protocol", "status", "draw_id", "chosen", "cell_id", "note", "backbone", "sampler"]
-_TAIL += ["templates", "not_transferable", "by_columns", "failure_kind", "failure"]
+_TAIL = ["protocol", "status", "draw_id", "val_draw_id", "chosen", "cell_id", "note", "backbone"]
+_TAIL += ["sampler", "templates", "not_transferable", "by_columns", "failure_kind", "failure"]
 _AXES = ["method", "label", "dataset", "shots", "seed", "half"]
 _COUNTS = ["lost", "won", "images", "evaluations", "trainable"]
 
@@ -101,6 +101,30 @@ def retention_frame(frame: pd.DataFrame, records: Mapping[str, Record]) -> pd.Da
     return long.astype({**numbers, "transfer": "bool"})
 
 
+def repeated_draws(frame: pd.DataFrame) -> pd.DataFrame:
+    """The seeds whose draw a lower seed has made already: columns dataset, shots, seed, first.
+
+    A draw is its content. Where the shots asked for take all images there are, every seed gives
+    the same ones. Only a draw that all finished rows agree on counts.
+    """
+    axes = ["dataset", "shots", "seed"]
+    few = frame[(frame["status"] == "ok") & (frame["shots"] > 0) & (frame["draw_id"] != "")]
+    per_seed = few.groupby(axes)["draw_id"].agg(["first", "nunique"]).reset_index()
+    agreed = per_seed[per_seed["nunique"] == 1].rename(columns={"first": "draw"})
+    first = agreed.groupby(["dataset", "shots", "draw"])["seed"].transform("min")
+    return agreed.assign(first=first).loc[first < agreed["seed"], [*axes, "first"]]
+
+
+def one_seed_per_draw(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` without the seeds that repeat a draw: an interval over draws must not count them."""
+    again = repeated_draws(frame)
+    if again.empty:
+        return frame
+    axes = ["dataset", "shots", "seed"]
+    gone = pd.MultiIndex.from_frame(again[axes])
+    return frame[~pd.MultiIndex.from_frame(frame[axes]).isin(gone)].reset_index(drop=True)
+
+
 def broadcast(frame: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
     """`frame` with cells that use no support set (shots 0) repeated for every draw of `grid`.
 
@@ -133,6 +157,7 @@ def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
         "templates": " | ".join(cell.templates),
         "half": cell.half or "",
         "draw_id": "",
+        "val_draw_id": "",
         "chosen": "",
         "not_transferable": "",
         "by_columns": "",
@@ -147,7 +172,8 @@ def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
         return row
     row.update(asdict(record.metrics))
     row.update(asdict(record.cost) if record.cost else {})
-    row["draw_id"] = record.draw.id if record.draw else ""
+    if record.draw:
+        row.update(draw_id=record.draw.id, val_draw_id=record.draw.val_id)
     row["chosen"] = json.dumps(record.chosen, sort_keys=True) if record.chosen else ""
     row.update(_retention_columns(record))
     for name, value in record.details.items():

@@ -130,6 +130,35 @@ class OutOfMemoryOnce(Method):
         return Constant(len(task.classes))
 
 
+class LosesTheGpu(Method):
+    """Fails as a device-side assert does: in this process, every later cell of it fails too.
+
+    The file in its config counts the processes that were lost; `limit` of them are, then it works.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        path: str = ""
+        limit: int = 1
+        number: int = 0
+
+    name = "loses_the_gpu"
+    lost = False
+
+    def fit(self, task: Task) -> Classifier:
+        counter = Path(self.config.path)
+        before = len(counter.read_text()) if counter.exists() else 0
+        if type(self).lost or before < self.config.limit:
+            if not type(self).lost:
+                counter.write_text("x" * (before + 1))
+            type(self).lost = True
+            raise RuntimeError(
+                "CUDA error: device-side assert triggered\nCUDA kernel errors might be "
+                "asynchronously reported at some other API call"
+            )
+        return Constant(len(task.classes))
+
+
 class Slow(Method):
     name = "slow"
     Config = Nothing

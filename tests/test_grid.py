@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from small_suite import SMALL, MakePlan
 
+from harness.device_loss import DeviceLost
 from harness.executors import Event, Settings, make_executor
 from harness.grid import Result, run_plan, survey
 from harness.plan import Plan
 from harness.record import Record
+from harness.registry import find_method
 from harness.store import Store
+from methods.clip_adapter import CLIPAdapter
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 ONE_SET = SMALL.replace("[digits, georgian]", "[digits]").replace("shots: [1, 2]", "shots: [1]")
@@ -30,6 +34,7 @@ class Run:
         executor: str = "serial",
         workers: int = 1,
         tune: bool = False,
+        pack: bool = False,
     ) -> None:
         self.store = Store(root)
         self.events: list[Event] = []
@@ -38,7 +43,7 @@ class Run:
             plan,
             self.store,
             make_executor(executor),
-            Settings(self.store.cache, workers, device="cpu", tune=tune),
+            Settings(self.store.cache, workers, device="cpu", pack=pack, tune=tune),
             self.events.append,
             self.notices.append,
         )
@@ -266,14 +271,44 @@ def test_searching_by_ray_tune_finds_what_the_serial_search_finds(
     assert numbers(tuned.contents.records) == numbers(serial.contents.records)
 
 
-def test_a_killed_ray_worker_is_replaced_and_its_cell_tried_again(
-    plan_of: MakePlan, tmp_path: Path
+def test_a_ray_worker_that_dies_or_loses_its_gpu_is_replaced_and_its_cell_tried_again(
+    plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = f"{{path: {tmp_path / 'marker'}}}"
-    plan = plan_of(with_plugin("DiesOnce", config, ONE_SET))
+    """Of two attempts: the cell that dies once succeeds, the one that loses two GPUs fails alone.
+
+    Whatever ran in the worker after it would fail too, were it not replaced.
+    """
+    monkeypatch.setattr("harness.executors.ray.ATTEMPTS", 2)
+    text = with_plugin("DiesOnce", f"{{path: {tmp_path / 'marker'}}}", ONE_SET)
+    config = f"{{path: {tmp_path / 'lost'}, limit: 2, number: [1, 2]}}"
+    plan = plan_of(with_plugin("LosesTheGpu", config, text))
     run = Run(plan, tmp_path / "r", "ray", workers=1)
-    assert run.result.failed == 0
-    assert len(run.retried()) == 1 and "worker died" in run.retried()[0]
+    died, lost = run.retried()
+    assert "worker died" in died
+    assert (
+        lost == "its worker lost the GPU (RuntimeError: CUDA error: device-side assert triggered)"
+    )
+    (record,) = run.contents.failures.values()
+    assert record.failure is not None
+    assert record.cell["method"]["config"]["number"] == 1
+    assert (record.failure.kind, record.failure.attempt) == ("infrastructure", 2)
+    assert len(run.contents.records) == len(plan.cells) - 1
+
+
+def test_the_serial_executor_stops_when_its_process_has_lost_the_gpu(
+    plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = f"{{path: {tmp_path / 'lost'}, number: [1, 2]}}"
+    plan = plan_of(with_plugin("LosesTheGpu", config, ONE_SET))
+    with pytest.raises(DeviceLost, match=r"device-side assert triggered\. .*--executor ray"):
+        Run(plan, tmp_path / "r")
+    contents = Store(tmp_path / "r").load(cell.id for cell in plan.cells)
+    (failure,) = contents.failures.values()
+    assert failure.failure is not None and failure.failure.kind == "infrastructure"
+    method = find_method(plan.cells[-1].method)
+    monkeypatch.setattr(method, "lost", False)  # as in a new process
+    again = Run(plan, tmp_path / "r")
+    assert (again.result.failed, len(again.contents.records)) == (0, len(plan.cells))
 
 
 def test_the_serial_path_never_imports_ray() -> None:
@@ -285,3 +320,73 @@ def test_the_serial_path_never_imports_ray() -> None:
         "import harness.verbs.run; sys.exit('ray' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+PACKED = """\
+backbone: glyphs
+datasets: [digits]
+shots: [1, 2]
+seeds: [1, 2, 3]
+retention: [greek]
+keep_logits: true
+augment: {scale: [0.8, 1.0], flip: false}
+methods:
+  - zero_shot
+  - {name: clip_adapter, config: {steps: 12, views: 2, lr: [0.1, 1.0]}}
+  - {name: tip_adapter_f, config: {steps: 12, views: 2, train_views: 2}}
+"""
+
+
+@pytest.mark.parametrize("executor", ["serial", "ray"])
+def test_packed_records_are_those_of_single_cells(
+    plan_of: MakePlan, tmp_path: Path, executor: str
+) -> None:
+    plan = plan_of(PACKED)
+    single = Run(plan, tmp_path / "single")
+    packed = Run(plan, tmp_path / "packed", executor, workers=2, pack=True)
+    assert packed.result.ran == len(plan.cells) == 1 + 2 * 3 * 3
+    replicas = {1: 0, 3: 0, 6: 0}
+    for cell in plan.cells:
+        one, other = (run.contents.records[cell.id] for run in (single, packed))
+        replicas[other.provenance["replicas"]] += 1
+        assert one.provenance["replicas"] == 1
+        assert one.metrics is not None and other.metrics is not None
+        for field in dataclasses.fields(one.metrics):
+            value = getattr(other.metrics, field.name)
+            assert value == pytest.approx(getattr(one.metrics, field.name), rel=1e-5)
+        guesses = [
+            np.load(run.store.root / "logits" / f"{cell.id}.npz")["logits"].argmax(-1)
+            for run in (single, packed)
+        ]
+        assert (guesses[0] == guesses[1]).all()
+    # By shots: six adapters (two rates, three seeds) and three caches; zero-shot by itself.
+    assert replicas == {1: 1, 3: 6, 6: 12}
+
+
+def test_a_search_trains_its_candidates_together(
+    plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = PACKED.replace("seeds: [1, 2, 3]", "seeds: [1]\nprotocol: val_search").replace(
+        "lr: [0.1, 1.0]}", "ratio: 0.5}, search: {ratio: [0.2, 0.6], lr: [0.1, 1.0]}"
+    )
+    plan = plan_of(text).keep(lambda cell: cell.label == "clip_adapter")
+    packed = Run(plan, tmp_path / "packed")
+    monkeypatch.setattr(CLIPAdapter, "packs", None)
+    single = Run(plan, tmp_path / "single")
+    for cell in plan.cells:
+        one, other = (run.contents.records[cell.id] for run in (single, packed))
+        assert len(one.search) == 4 and one.search == other.search
+        assert one.chosen == other.chosen
+
+
+def test_a_pack_that_fails_fails_as_cells(
+    plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(replicas: Any) -> Any:
+        raise ValueError("no replicas today")
+
+    monkeypatch.setattr(CLIPAdapter, "fit_together", broken)
+    run = Run(plan_of(PACKED), tmp_path / "r", pack=True)
+    assert run.result.failed == 12
+    failures = [record.failure for record in run.contents.failures.values()]
+    assert all(f is not None and f.message == "no replicas today" for f in failures)

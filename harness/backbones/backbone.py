@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.backbones.attention import split_attention
-from harness.backbones.inject import injected
+from harness.backbones.inject import injected, substituted
 from harness.backbones.text import Packing, causal_tower, encode_packed, pack, with_context
 from harness.backbones.tokens import Tokenizer, adapt_tokenizer
 from harness.backbones.vision import shorten_last_block
@@ -45,6 +45,9 @@ class Backbone:
         sot, eot: ids that begin and end a prompt. Where the vocabulary has no start token, `sot`
             is an id outside of it and is dropped by `encode_prompts`.
     """
+
+    has_encoder: ClassVar[bool] = True
+    """False where only features of a model are at hand (see `harness.backbones.features_only`)."""
 
     def __init__(
         self,
@@ -185,6 +188,13 @@ class Backbone:
         packed text tower, where a shared token occurs once. See `harness.backbones.inject`.
         """
         return injected(self.sites, branches)
+
+    def substitute(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """`with backbone.substitute({"vision.0.q": weight}):` the named linears use these weights.
+
+        What a trained update comes to, W + ΔW, without the cost of a branch.
+        """
+        return substituted(self.sites, weights)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         dtype = AUTOCAST.get(self.precision)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
-from harness.backbones.backbone import Backbone, Precision, fingerprint_of
-from harness.backbones.spec import EMBEDDED, HUB, RANDOM, BackboneError, BackboneSpec
+from harness.backbones.backbone import Backbone, Precision
+from harness.backbones.plugin import plugin_parts
+from harness.backbones.spec import EMBEDDED, HUB, RANDOM, BackboneError, BackboneSpec, Parts
 from harness.backbones.tokens import ByteTokenizer
 from harness.backbones.weights import (
     HUB_CONFIG,
@@ -24,15 +23,8 @@ from harness.backbones.weights import (
 )
 from harness.errors import did_you_mean
 
-
-@dataclass(frozen=True)
-class Parts:
-    """What a backbone is made of: an open_clip model, its tokenizer, mean, std, resize mode."""
-
-    model: Any
-    tokenizer: Any
-    preprocess: dict[str, Any]
-    fingerprint: str
+PREPROCESS = ("mean", "std", "resize_mode", "interpolation")
+"""What open_clip says of the images that a tag's weights were trained on."""
 
 
 def load_backbone(
@@ -51,6 +43,8 @@ def load_backbone(
     """
     spec = BackboneSpec.model_validate(spec) if isinstance(spec, str) else spec
     where = check_device(device, precision)
+    if spec.features is not None:
+        return _described(spec, where, precision)
     parts = _parts(spec)
     given = parts.preprocess
     return Backbone(
@@ -63,6 +57,20 @@ def load_backbone(
         device=where,
         precision=precision,  # type: ignore[arg-type]  # checked above
         notes=_notes(spec, given),
+    )
+
+
+def _described(spec: BackboneSpec, device: torch.device, precision: str) -> Backbone:
+    from harness.backbones.features_only import FeaturesOnly
+
+    assert spec.feature_dim is not None and spec.logit_scale is not None  # the spec's own check
+    return FeaturesOnly(
+        name=spec.name,
+        fingerprint=weights_fingerprint(spec),
+        feature_dim=spec.feature_dim,
+        logit_scale=spec.logit_scale,
+        device=device,
+        precision=precision,  # type: ignore[arg-type]  # checked by the caller
     )
 
 
@@ -83,9 +91,11 @@ def preflight(spec: BackboneSpec, device: str = "auto", precision: str = "fp32")
 
 def _notes(spec: BackboneSpec, preprocess: dict[str, Any]) -> tuple[str, ...]:
     notes = ["random weights"] if spec.pretrained == RANDOM else []
-    if preprocess.get("resize_mode", "shortest") != "shortest":
-        how = preprocess["resize_mode"]
+    how, filtered = preprocess.get("resize_mode"), preprocess.get("interpolation")
+    if how not in (None, "shortest"):
         notes.append(f"trained on images resized by {how!r}; here short side, then centre crop")
+    if filtered not in (None, "bicubic"):
+        notes.append(f"trained on images resized by a {filtered} filter; here bicubic")
     return tuple(notes)
 
 
@@ -167,7 +177,7 @@ def architecture(spec: BackboneSpec) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{'QuickGELU' if tag.get('quick_gelu') else 'GELU'}, which {spec.model} does not "
             f"compute; write model: {right}"
         )
-    return config, {**defaults, **{k: tag[k] for k in ("mean", "std", "resize_mode") if k in tag}}
+    return config, {**defaults, **{k: tag[k] for k in PREPROCESS if k in tag}}
 
 
 def _build(config: dict[str, Any], spec: BackboneSpec) -> Any:
@@ -228,23 +238,3 @@ def _tokenizer(config: dict[str, Any], spec: BackboneSpec) -> Any:
             f"{spec.name}: its tokenizer {foreign or ''} cannot be loaded ({reason}); install "
             "transformers, and fetch the tokenizer into the Hugging Face cache (HF_HOME)"
         ) from error
-
-
-@lru_cache(maxsize=4)
-def plugin_parts(spec: BackboneSpec) -> Parts:
-    """What a third-party backbone returns: a callable of the entry-point group `harness.backbones`.
-
-    It takes no arguments and returns (open_clip-like model, tokenizer, {"mean": …, "std": …}).
-    """
-    from harness.registry import find, plugins
-
-    known = [EMBEDDED, *plugins("harness.backbones")]
-    if ".py:" not in spec.model and spec.model not in known:
-        raise BackboneError(
-            f'unknown backbone "{spec.model}"{did_you_mean(spec.model, known)}; for an open_clip '
-            f"model say which weights: {{model: {spec.model}, pretrained: TAG}}, "
-            "pretrained: random, or checkpoint: PATH"
-        )
-    build = find("harness.backbones", spec.model)
-    model, tokenizer, preprocess = build()
-    return Parts(model, tokenizer, preprocess, fingerprint_of(model))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.datasets import Dataset
 
 EMBEDDED = "glyphs"
 HUB = "hf-hub:"
@@ -18,18 +22,29 @@ class BackboneError(HarnessError):
     """A backbone that cannot be loaded as asked for; the message says what to do about it."""
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a backbone is made of: an open_clip model, its tokenizer, mean, std, resize mode."""
+
+    model: Any
+    tokenizer: Any
+    preprocess: dict[str, Any]
+    fingerprint: str
+
+
 class BackboneSpec(BaseModel):
     """A model and its weights.
 
     In a suite: `glyphs` (the embedded model), `{model: ViT-B-16-quickgelu, pretrained: openai}`,
     `hf-hub:org/name`, the name of a third-party backbone, or a local file of weights under
     `checkpoint`. `{model: ViT-B-16, pretrained: random}` has the real architecture and random
-    weights, for tests and dry runs.
+    weights, for tests and dry runs. `{features: ViT-B-32, feature_dim: 512, logit_scale: 100}` says
+    which model pre-computed features come from; nothing is loaded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str
+    model: str = ""
     """An open_clip architecture, `hf-hub:org/name`, or a registered name."""
     pretrained: str | None = None
     """open_clip's tag of the weights, or `random`."""
@@ -37,6 +52,12 @@ class BackboneSpec(BaseModel):
     """A local `.safetensors` or state-dict file; with `pretrained`, of that tag's weights."""
     seed: Annotated[int, Field(strict=True, ge=0)] = 0
     """Of random weights."""
+    features: str | None = Field(default=None, min_length=1)
+    """In place of `model`: what reports call the model that the data sets' features come from."""
+    feature_dim: Annotated[int, Field(strict=True, gt=0)] | None = None
+    """With `features`: d, their width."""
+    logit_scale: Annotated[float, Field(gt=0)] | None = None
+    """With `features`: τ, the factor on cosine similarities; 100 for OpenAI's CLIP."""
 
     @model_validator(mode="before")
     @classmethod
@@ -45,6 +66,13 @@ class BackboneSpec(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> BackboneSpec:
+        if self.features is not None:
+            return self._described()
+        if not self.model:
+            raise ValueError('the key "model" is missing (for pre-computed features: "features")')
+        for key in ("feature_dim", "logit_scale"):
+            if getattr(self, key) is not None:
+                raise ValueError(f"{key}: only with features; a model brings its own")
         if self.seed and self.pretrained != RANDOM:
             raise ValueError("seed: only for pretrained: random")
         if self.checkpoint is not None and self.pretrained == RANDOM:
@@ -54,9 +82,46 @@ class BackboneSpec(BaseModel):
             raise ValueError(f'"{self.model}" brings its own weights: leave the other keys out')
         return self
 
+    def _described(self) -> BackboneSpec:
+        """The spec of a model that is described and not loaded, if it says all that is needed."""
+        for key in ("model", "pretrained", "checkpoint", "seed"):
+            if getattr(self, key):
+                raise ValueError(f"{key}: not with features, where nothing is loaded")
+        for key, example in (("feature_dim", 512), ("logit_scale", 100)):
+            if getattr(self, key) is None:
+                raise ValueError(f'the key "{key}" is missing beside features, such as {example}')
+        return self
+
+    def check_fits(self, data: Dataset) -> None:
+        """Whether a model that is only described can serve a data set.
+
+        Raises:
+            BackboneError: the data set has pixels, or features of another width.
+        """
+        if self.features is None:
+            return
+        if data.has_pixels:
+            raise BackboneError(
+                f"{data.name}: has images, and the backbone {self.name} no encoder: give the "
+                "backbone as model: …, or the data set as kind: features"
+            )
+        width = data.features(data.items("test")[:1]).shape[1]
+        if width != self.feature_dim:
+            raise BackboneError(
+                f"{data.name}: its features have width {width}, the backbone says "
+                f"feature_dim: {self.feature_dim}"
+            )
+
     @property
     def name(self) -> str:
-        """How records and reports call it, such as `ViT-B-16-quickgelu/openai`."""
+        """How records and reports call it, such as `ViT-B-16-quickgelu/openai`.
+
+        Part of a cell's identity, so it holds no folder: of a file, only the file's name.
+        """
+        if self.features is not None:
+            return f"{self.features} (features)"
+        if ".py:" in self.model:
+            return self.model.replace("\\", "/").rpartition("/")[2]
         if self.pretrained == RANDOM:
             return f"{self.model}/random-{self.seed}"
         if self.pretrained is not None:
@@ -84,5 +149,9 @@ def describe_backbones() -> list[tuple[str, str]]:
         ("hf-hub:ORG/NAME", "an open_clip model from the Hugging Face hub"),
         ("{model: ViT-B-16, checkpoint: PATH}", "weights from a local file"),
         ("{model: ViT-B-16, pretrained: random}", "random weights, for tests and dry runs"),
+        (
+            "{features: ViT-B-32, feature_dim: 512, logit_scale: 100}",
+            "no model: data sets bring its features",
+        ),
     ]
     return rows

@@ -23,11 +23,14 @@ def weights_fingerprint(spec: BackboneSpec) -> str:
 
     Read from files, without building the model; equal to `Backbone.fingerprint`. Random weights
     are identified by how they are drawn (seed and library versions), third-party backbones by
-    the weights of the model they build.
+    their source, the weights of the model they build, and their preprocessing; pre-computed
+    features by what is said of their model.
 
     Raises:
         BackboneError: the weights are not here and cannot be fetched.
     """
+    if spec.features is not None:  # the features themselves are in the data set's fingerprint
+        return _digest("features", str(spec.feature_dim), str(spec.logit_scale))
     if spec.model == EMBEDDED:
         return _digest("embedded", *(_file_sha(path) for path in embedded_files()))
     if spec.pretrained == RANDOM:
@@ -38,7 +41,7 @@ def weights_fingerprint(spec: BackboneSpec) -> str:
         )
     if is_open_clip(spec):
         return _digest("open_clip", spec.model, _file_sha(weights_file(spec)))
-    from harness.backbones.load import plugin_parts
+    from harness.backbones.plugin import plugin_parts
 
     return plugin_parts(spec).fingerprint
 

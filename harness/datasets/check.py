@@ -12,6 +12,7 @@ from typing import Literal
 
 from harness.datasets.catalogue import CATALOGUE, Known
 from harness.datasets.dataset import DatasetError
+from harness.datasets.embedded_sets import read_index
 from harness.datasets.file_set import FileDataset, file_size, find_folder, parallel
 from harness.datasets.load import load_known
 from harness.errors import did_you_mean
@@ -88,12 +89,27 @@ def check(root: Path, names: Iterable[str] = (), decode: bool = False) -> list[F
         DatasetError: no such folder, or an unknown name (with the nearest known one).
     """
     if not root.is_dir():
-        raise DatasetError(f"{root}: no such folder")
+        problem = "not a folder" if root.exists() else "no such folder"
+        raise DatasetError(f"{root}: {problem}; name the one that holds the data sets' folders")
     chosen = list(names) or list(CATALOGUE)
     for name in chosen:
-        if name not in CATALOGUE:
-            raise DatasetError(f'unknown data set "{name}"{did_you_mean(name, CATALOGUE)}')
+        known_set(name)
     return [check_one(CATALOGUE[name], root, decode) for name in chosen]
+
+
+def known_set(name: str) -> Known:
+    """The entry of the catalogue.
+
+    Raises:
+        DatasetError: there is none (with the nearest one), or the data set is in the package.
+    """
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    if name in read_index():
+        raise DatasetError(
+            f'"{name}" is embedded in the package: there is nothing to check or to fetch'
+        )
+    raise DatasetError(f'unknown data set "{name}"{did_you_mean(name, CATALOGUE)}')
 
 
 def check_one(known: Known, root: Path, decode: bool = False) -> Finding:

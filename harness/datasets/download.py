@@ -68,10 +68,7 @@ def download(
             problem = error
         failures = 1 if _size(part) > before else failures + 1
         if failures >= attempts:
-            raise DatasetError(
-                f"{url}: {problem}; {_size(part)} bytes are kept in {part}: "
-                f"run the same command again to go on from there"
-            ) from None
+            raise DatasetError(f"{url}: {problem}; {_what_now(part, path)}") from None
         time.sleep(wait * 2 ** (failures - 1))
     if not matches(part, checksum):
         part.unlink()
@@ -81,6 +78,13 @@ def download(
             f"damaged, or the source has changed"
         )
     part.replace(path)
+
+
+def _what_now(part: Path, path: Path) -> str:
+    """How to go on after a connection that stays broken."""
+    if kept := _size(part):
+        return f"{kept} bytes are kept in {part}: run the same command again to go on from there"
+    return f"nothing came: check the connection, or fetch the file elsewhere and put it at {path}"
 
 
 def matches(path: Path, checksum: str) -> bool:

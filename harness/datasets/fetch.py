@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.datasets.catalogue import CATALOGUE, Known
+from harness.datasets.catalogue import Known
+from harness.datasets.check import known_set
 from harness.datasets.dataset import DatasetError
 from harness.datasets.download import Progress, download
 from harness.datasets.file_set import class_folders, find_folder, find_images
 from harness.datasets.unpack import unpack
-from harness.errors import did_you_mean
 
 _VGG = "https://www.robots.ox.ac.uk/~vgg/data"
 _HENDRYCKS = "https://people.eecs.berkeley.edu/~hendrycks"
@@ -118,9 +118,9 @@ def fetch(
         DatasetError: unknown name; no source to fetch from (the message says what to do); or what
             `download` and `unpack` raise.
     """
-    if name not in CATALOGUE:
-        raise DatasetError(f'unknown data set "{name}"{did_you_mean(name, CATALOGUE)}')
-    known = CATALOGUE[name]
+    known = known_set(name)
+    if root.exists() and not root.is_dir():
+        raise DatasetError(f"{root}: not a folder; name one to put the data set's folder into")
     found = _images(known, root)
     if found is not None:
         return Fetched(found, False, _still_needed(known, found, root))

@@ -113,5 +113,7 @@ def _absolute(path: str | None, base: Path) -> str | None:
         return None
     expanded = os.path.expanduser(os.path.expandvars(path))
     if "$" in expanded:
-        raise MissingData(f'"{path}": the environment variable in it is not set')
+        raise MissingData(
+            f'"{path}": the environment variable in it is not set: export it, or write the path'
+        )
     return str((base / expanded).resolve())

@@ -26,6 +26,9 @@ class Settings:
     threads: int = 1
     device: str = "auto"
     address: str | None = None
+    pack: bool = False
+    """Train cells that share data set and shots as replicas, where their method can
+    (`harness.packing`): the same numbers but for float rounding."""
     tune: bool = False
     """Evaluate the candidates of a search side by side, by Ray Tune."""
 
@@ -38,6 +41,13 @@ class Event:
     cell: Cell
     outcome: Outcome | None = None
     message: str = ""
+
+
+def jobs(cells: Sequence[Cell], settings: Settings) -> list[tuple[Cell, ...]]:
+    """What is run at a time: single cells, or packs of them."""
+    from harness.packing import packs
+
+    return packs(cells) if settings.pack else [(cell,) for cell in cells]
 
 
 class Executor(Protocol):

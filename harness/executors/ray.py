@@ -1,8 +1,8 @@
 """A pool of long-lived Ray actors, each with its backbone and data loaded.
 
 A warm call costs about a millisecond. Local clusters listen on loopback only and have no
-dashboard. A worker that dies is replaced and its cell is tried again; a cell that ran out of
-memory is tried once more when nothing else runs.
+dashboard. A worker that dies, or loses its GPU to a CUDA fault, is replaced and its cell is tried
+again; a cell that ran out of memory is tried once more when nothing else runs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from harness.cell import Outcome, failure_record, run_cell
+from harness.cell import Kind, Outcome, failure_record, run_cell, run_together
 from harness.errors import HarnessError
-from harness.executors import ATTEMPTS, Event, Settings
+from harness.executors import ATTEMPTS, Event, Settings, jobs
 from harness.plan import Cell
 from harness.resources import Resources
 
@@ -33,13 +33,16 @@ class _Worker:
         self._settings = settings
         self._resources = Resources(settings.cache, settings.device, settings.threads)
 
-    def run(self, cell: Cell, attempt: int) -> Outcome:
+    def run(self, job: tuple[Cell, ...], attempt: int) -> list[Outcome]:
+        if len(job) > 1:
+            return run_together(job, self._resources)
+        (cell,) = job
         parallel = None
         if self._settings.tune:
             from harness.executors.tune import tune_evaluator
 
             parallel = tune_evaluator(cell, self._settings)
-        return run_cell(cell, self._resources, attempt, parallel)
+        return [run_cell(cell, self._resources, attempt, parallel)]
 
 
 class RayExecutor:
@@ -64,53 +67,63 @@ class _Pool:
         gpus = _gpus_per_worker(settings)
         self._actor: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0)(_Worker)
         self._starved: set[str] = set()
-        self._busy: dict[Any, tuple[Any, Cell, int]] = {}
+        self._busy: dict[Any, tuple[Any, tuple[Cell, ...], int]] = {}
         self._idle: list[Any] = []
 
     def run(self, cells: Sequence[Cell]) -> Iterator[Event]:
-        queue = deque((cell, 1) for cell in cells)
-        alone: deque[tuple[Cell, int]] = deque()
-        self._idle = [self._new() for _ in range(min(self._size, len(cells)))]
+        queue = deque((job, 1) for job in jobs(cells, self._settings))
+        alone: deque[tuple[tuple[Cell, ...], int]] = deque()
+        self._idle = [self._new() for _ in range(min(self._size, len(queue)))]
         while queue or self._busy or alone:
             if not queue and not self._busy:
                 self._only_one()  # what starved beside others gets a fresh worker to itself
                 queue.append(alone.popleft())
             while queue and self._idle:
-                cell, attempt = queue.popleft()
+                job, attempt = queue.popleft()
                 actor = self._idle.pop()
-                self._busy[actor.run.remote(cell, attempt)] = (actor, cell, attempt)
-                yield Event("started", cell)
+                self._busy[actor.run.remote(job, attempt)] = (actor, job, attempt)
+                yield from (Event("started", cell) for cell in job)
             (reference,), _ = ray.wait(list(self._busy), num_returns=1)
-            actor, cell, attempt = self._busy.pop(reference)
-            outcome, message = self._outcome(reference, actor, cell, attempt)
-            failure = None if outcome is None else outcome.record.failure
-            if failure is not None and failure.kind == "memory" and cell.id not in self._starved:
-                self._starved.add(cell.id)
-                alone.append((cell, attempt + 1))
-                yield Event("retried", cell, message=failure.message)
-            elif outcome is None:
-                queue.appendleft((cell, attempt + 1))
-                yield Event("retried", cell, message=message)
-            else:
-                yield Event("finished", cell, outcome)
+            actor, job, attempt = self._busy.pop(reference)
+            outcomes, message = self._outcomes(reference, actor, job, attempt)
+            if outcomes is None:  # again, and one by one
+                queue.extendleft(((cell,), attempt + 1) for cell in reversed(job))
+                yield from (Event("retried", cell, message=message) for cell in job)
+                continue
+            for cell, outcome in zip(job, outcomes, strict=True):
+                failure = outcome.record.failure
+                starved = failure is not None and failure.kind == "memory"
+                if failure is not None and starved and cell.id not in self._starved:
+                    self._starved.add(cell.id)
+                    alone.append(((cell,), attempt + 1))
+                    yield Event("retried", cell, message=failure.message)
+                else:
+                    yield Event("finished", cell, outcome)
 
-    def _outcome(
-        self, reference: Any, actor: Any, cell: Cell, attempt: int
-    ) -> tuple[Outcome | None, str]:
-        """What came of a cell; (None, why) where it is to be tried again."""
+    def _outcomes(
+        self, reference: Any, actor: Any, job: tuple[Cell, ...], attempt: int
+    ) -> tuple[list[Outcome] | None, str]:
+        """What came of a job; (None, why) where it is to be tried again."""
         try:
-            outcome: Outcome = ray.get(reference)
+            outcomes: list[Outcome] = ray.get(reference)
         except RayTaskError as error:  # raised by the worker itself, such as a full disk
             raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
         except RayError as error:  # the worker died, or was killed for its memory
             self._idle.append(self._new())
-            if isinstance(error, OutOfMemoryError):
-                return Outcome(failure_record(cell, error, attempt, "memory")), ""
-            if attempt < ATTEMPTS:
+            memory = isinstance(error, OutOfMemoryError)
+            if not memory and attempt < ATTEMPTS:
                 return None, f"its worker died ({_first_line(error)})"
-            return Outcome(failure_record(cell, error, attempt, "infrastructure")), ""
-        self._idle.append(actor)
-        return outcome, ""
+            kind: Kind = "memory" if memory else "infrastructure"
+            return [Outcome(failure_record(cell, error, attempt, kind)) for cell in job], ""
+        lost = [outcome.record.failure for outcome in outcomes if outcome.device_lost]
+        if not lost:
+            self._idle.append(actor)
+            return outcomes, ""
+        ray.kill(actor)  # no other cell can run in its process
+        self._idle.append(self._new())
+        if attempt < ATTEMPTS and lost[0] is not None:
+            return None, f"its worker lost the GPU ({lost[0].message.splitlines()[0]})"
+        return outcomes, ""
 
     def _only_one(self) -> None:
         for actor in self._idle:

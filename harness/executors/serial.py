@@ -5,29 +5,49 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 
-from harness.cell import run_cell
-from harness.executors import Event, Settings
+from harness.cell import Outcome, run_cell, run_together
+from harness.device_loss import DeviceLost
+from harness.executors import Event, Settings, jobs
 from harness.plan import Cell
 from harness.resources import Resources
 
 
 class SerialExecutor:
-    """Runs cells in order; a cell that ran out of memory is tried once more, at the end, alone."""
+    """Runs cells in order; a cell that ran out of memory is tried once more, at the end, alone.
+
+    Raises:
+        DeviceLost: a cell left this process without its GPU. Its failure is handed out before.
+    """
 
     def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]:
         resources = Resources(settings.cache, settings.device, settings.threads)
         again: list[Cell] = []
-        for cell in cells:
-            yield Event("started", cell)
-            outcome = run_cell(cell, resources)
-            failure = outcome.record.failure
-            if failure is not None and failure.kind == "memory":
-                again.append(cell)
-                yield Event("retried", cell, message=failure.message)
-                continue
-            yield Event("finished", cell, outcome)
+        for job in jobs(cells, settings):
+            for cell in job:
+                yield Event("started", cell)
+            for cell, outcome in zip(job, run_together(job, resources), strict=True):
+                failure = outcome.record.failure
+                if failure is not None and failure.kind == "memory":
+                    again.append(cell)
+                    yield Event("retried", cell, message=failure.message)
+                    continue
+                yield Event("finished", cell, outcome)
+                _stop_if_lost(cell, outcome)
         for cell in again:
             resources = Resources(settings.cache, settings.device, settings.threads)
             gc.collect()
             yield Event("started", cell)
-            yield Event("finished", cell, run_cell(cell, resources, attempt=2))
+            outcome = run_cell(cell, resources, attempt=2)
+            yield Event("finished", cell, outcome)
+            _stop_if_lost(cell, outcome)
+
+
+def _stop_if_lost(cell: Cell, outcome: Outcome) -> None:
+    if outcome.device_lost:
+        failure = outcome.record.failure
+        assert failure is not None
+        raise DeviceLost(
+            f"{cell}: {failure.message.splitlines()[0]}. This process cannot use its GPU any more "
+            "and every later cell would fail; what was finished is kept. Run the same command "
+            "again to go on, or use --executor ray, which replaces a worker after such a fault"
+        )

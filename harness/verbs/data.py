@@ -22,6 +22,10 @@ def check_data(root: Path, names: tuple[str, ...], decode: bool) -> int:
     wrong = [f for f in findings if f.status != "complete" and (names or f.status != "absent")]
     complete = sum(finding.status == "complete" for finding in findings)
     console.print(f"{complete} of {len(findings)} complete", markup=False)
+    if all(finding.status == "absent" for finding in findings):
+        console.print(
+            f"{root} holds no folder of a known data set: is it the one that does?", markup=False
+        )
     return 1 if wrong else 0
 
 

@@ -1,21 +1,98 @@
-"""`harness draw`: the few-shot draw of any CoOp split file."""
+"""`harness draw`: the few-shot draw of a CoOp split file, or of a suite's cell."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness.episode import draw, read_split, to_json_lines
+from harness.episode import Episode, draw, read_split, to_json_lines
+from harness.errors import HarnessError
+from harness.plan import Cell, Plan
+
+NAMED = 3
+"""How many cells or draws an error names; it counts all of them."""
 
 
-def print_draw(split: Path, shots: int, seed: int, sampler: str) -> int:
-    """Print `{"split", "impath", "label", "classname"}` per image, in drawing order."""
-    splits = read_split(split)
-    episode = draw(splits["train"], splits.get("val", ()), shots, seed, sampler)
+def print_draw(
+    source: Path,
+    shots: int | None,
+    seed: int | None,
+    sampler: str | None,
+    cell: str | None,
+    only: tuple[str, ...],
+) -> int:
+    """Print `{"split", "impath", "label", "classname"}` per image, in drawing order.
+
+    Raises:
+        HarnessError: options that belong to the other kind of source, or that do not single out
+            one draw.
+    """
+    if source.suffix in (".yaml", ".yml"):
+        if shots is not None or seed is not None or sampler is not None:
+            raise HarnessError(
+                f"{source} is a suite, which says shots, seeds and sampler itself: choose a draw "
+                "with --cell ID, or with --only shots=… --only seed=… --only dataset=…"
+            )
+        episode = _of_suite(source, cell, only)
+    else:
+        if cell is not None or only:
+            raise HarnessError(f"{source}: --cell and --only choose from a suite, a .yaml file")
+        if shots is None or seed is None:
+            raise HarnessError(f"{source}: a split file needs --shots and --seed")
+        splits = read_split(source)
+        episode = draw(splits["train"], splits.get("val", ()), shots, seed, sampler or "coop")
     try:
         sys.stdout.write(to_json_lines(episode))
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough, as in `harness draw … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _of_suite(suite: Path, prefix: str | None, words: Sequence[str]) -> Episode:
+    from harness.datasets import load_dataset
+    from harness.only import only
+    from harness.plan import outline
+    from harness.resources import episode_of
+    from harness.suite import load_suite
+
+    plan = only(outline(load_suite(suite)), words).whole()
+    cells = plan.cells if prefix is None else (_find(plan, prefix),)
+    drawing = [cell for cell in cells if cell.shots]
+    if not drawing:
+        labels = ", ".join(dict.fromkeys(cell.label for cell in cells))
+        raise HarnessError(f"{labels}: uses no support set, so there is no draw to print")
+    # Methods share their draws: cells that differ by method only are one draw.
+    several = {(cell.dataset, cell.shots, cell.seed): cell for cell in drawing}
+    if len(several) > 1:
+        places = [f"{data} shots={k} seed={seed}" for data, k, seed in several]
+        raise HarnessError(
+            f"{suite}: {len(several)} draws to choose from ({_some(places)}): single one out with "
+            "--cell ID, or with --only dataset=… --only shots=… --only seed=…"
+        )
+    (cell,) = several.values()
+    return episode_of(cell, load_dataset(cell.dataset_spec))
+
+
+def _find(plan: Plan, prefix: str) -> Cell:
+    """The cell whose id begins with `prefix`."""
+    found = [cell for cell in plan.cells if cell.id.startswith(prefix.lower())]
+    if not found:
+        suite = plan.suite.path
+        raise HarnessError(
+            f"--cell {prefix}: no cell of {suite} has an id that begins so (harness plan {suite} "
+            "--json lists them; an id changes with the method's source, configuration and data)"
+        )
+    if len(found) > 1:
+        names = [f"{cell.id[:12]} {cell}" for cell in found]
+        raise HarnessError(
+            f"--cell {prefix}: {len(found)} cells begin so ({_some(names)}): give more of the id"
+        )
+    return found[0]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" … and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return "; ".join(names[:NAMED]) + more

@@ -26,6 +26,7 @@ def run_suite(
     workers: int | None,
     threads: int,
     device: str,
+    pack: bool,
     search: str,
     address: str | None,
     out: Path | None,
@@ -43,7 +44,9 @@ def run_suite(
     workers = 1 if executor == "serial" else workers or max(1, cores() // threads)
     if search == "tune" and executor != "ray":
         raise HarnessError("--search tune needs --executor ray")
-    settings = Settings(store.cache, workers, threads, device, address, search == "tune")
+    settings = Settings(
+        store.cache, workers, threads, device, address, pack=pack, tune=search == "tune"
+    )
     console = Console()
     standing, _ = survey(plan, store)
     estimator = Estimator(store.load(cell.id for cell in plan.cells).records.values())

@@ -48,6 +48,32 @@ def test_no_trace_is_left(backbone: Backbone) -> None:
     assert all(parameter.grad is None for parameter in backbone.model.parameters())
 
 
+def test_a_substituted_weight_equals_a_branch(backbone: Backbone) -> None:
+    branches = random_branches(backbone)
+    weights = {name: backbone.sites[name].weight + b.weight for name, b in branches.items()}
+    images, before = torch.randn(2, 3, 32, 32), traces(backbone)
+    with torch.no_grad():
+        with backbone.inject(branches):
+            expected = backbone.encode_image(images), backbone.encode_text(PROMPTS)
+        with backbone.substitute(weights):
+            found = backbone.encode_image(images), backbone.encode_text(PROMPTS)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+    assert traces(backbone) == before
+
+
+def test_no_substituted_weight_is_left_after_an_exception(backbone: Backbone) -> None:
+    before = traces(backbone)
+    own = {name: site.weight for name, site in backbone.sites.items()}
+    wrong = {"vision.0.q": torch.zeros_like(own["vision.0.q"]), "vision.1.v": torch.zeros(3, 3)}
+    with pytest.raises(RuntimeError), backbone.substitute(wrong):
+        backbone.encode_image(torch.randn(1, 3, 32, 32))
+    assert traces(backbone) == before
+    assert all(backbone.sites[name].weight is weight for name, weight in own.items())
+    with pytest.raises(KeyError, match="did you mean"):
+        backbone.substitute({"vision.0.qs": own["vision.0.q"]}).__enter__()
+
+
 class Failing(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("in the middle of a block")

@@ -4,14 +4,12 @@ import pickle
 import subprocess
 import sys
 import urllib.error
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import pytest
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from pydantic import ValidationError
 from safetensors.torch import save_file
 from small_clip import TEXT, VISION, small_clip
@@ -225,23 +223,6 @@ def test_notes_say_what_a_reader_should_know(
 def test_a_relative_checkpoint_starts_at_the_suite(tmp_path: Path) -> None:
     assert spec(checkpoint="w/a.pt").resolve(tmp_path).checkpoint == tmp_path / "w" / "a.pt"
     assert BackboneSpec.model_validate("glyphs").resolve(tmp_path).name == "glyphs"
-
-
-def third_party() -> tuple[Any, Any, dict[str, Any]]:
-    preprocess = {"mean": (0.1, 0.2, 0.3), "std": (1.0, 1.0, 1.0)}
-    return small_clip(5), SimpleTokenizer(context_length=40), preprocess
-
-
-def test_a_third_party_backbone_is_found_by_its_entry_point(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sys.modules[__name__], "third_party", third_party)
-    entry = EntryPoint("mine", f"{__name__}:third_party", "harness.backbones")
-    monkeypatch.setattr("harness.registry.plugins", lambda group: {"mine": entry})
-    backbone = load_backbone("mine")
-    assert backbone.mean == (0.1, 0.2, 0.3)
-    assert backbone.fingerprint == weights_fingerprint(BackboneSpec(model="mine"))
-    assert load_backbone("mine").sites.keys() == backbone.sites.keys(), "a second one is whole too"
 
 
 def test_the_embedded_model_loads_by_name() -> None:

@@ -9,6 +9,7 @@ from disk import SHARED, image, needs, split_file
 from harness.datasets import DatasetError
 from harness.datasets.catalogue import CATALOGUE, Known
 from harness.datasets.check import check, check_one
+from harness.verbs.data import check_data
 
 
 def small_dtd(root: Path) -> Known:
@@ -95,3 +96,21 @@ def test_a_part_of_real_caltech(tmp_path: Path) -> None:
     assert {s: c.listed for s, c in finding.counts.items()} == CATALOGUE["caltech101"].known_sizes
     present = sum(count.present for count in finding.counts.values())
     assert present == 3400 and len(finding.missing) == 8242 - 3400
+
+
+def test_a_file_and_an_embedded_set_are_no_folders_to_check(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatasetError, match=r"file: not a folder; name the one that holds"):
+        check(tmp_path / "file")
+    with pytest.raises(DatasetError, match='"digits" is embedded in the package'):
+        check(tmp_path, ["digits"])
+
+
+def test_a_folder_without_any_known_set_is_asked_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check_data(tmp_path, (), decode=False) == 0
+    assert "is it the one that does?" in capsys.readouterr().out
+    small_dtd(tmp_path)
+    assert check_data(tmp_path, ("dtd",), decode=True) == 1
+    assert "is it the one" not in capsys.readouterr().out

@@ -125,6 +125,19 @@ def test_a_connection_that_stays_broken_keeps_what_came(server: Server, tmp_path
     assert (tmp_path / "a.bin.part").read_bytes() == CONTENT[:500]
 
 
+def test_a_server_that_never_answers_says_where_a_file_may_be_put(
+    server: Server, tmp_path: Path
+) -> None:
+    server.files["/a.bin"], server.status = CONTENT, 500
+    target = tmp_path / "a.bin"
+    with pytest.raises(DatasetError, match=r"500.*nothing came: .*put it at .*a\.bin") as error:
+        download(server.url("/a.bin"), target, sha(CONTENT), attempts=2, wait=0)
+    assert str(target) in str(error.value)
+    target.write_bytes(CONTENT)
+    download(server.url("/a.bin"), target, sha(CONTENT))
+    assert len(server.asked) == 2, "a file put there by hand is taken"
+
+
 def test_a_complete_part_needs_no_more_bytes(server: Server, tmp_path: Path) -> None:
     server.files["/a.bin"] = CONTENT
     (tmp_path / "a.bin.part").write_bytes(CONTENT)
@@ -291,7 +304,22 @@ def test_what_cannot_be_fetched_says_what_to_do(tmp_path: Path) -> None:
         fetch("imagenet", tmp_path)
     with pytest.raises(DatasetError, match='did you mean "dtd"'):
         fetch("dttd", tmp_path)
+    with pytest.raises(DatasetError, match='"digits" is embedded'):
+        fetch("digits", tmp_path)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DatasetError, match=r"file: not a folder; name one to put"):
+        fetch("dtd", tmp_path / "file")
+
+
+def test_an_interrupted_fetch_is_finished_by_the_next(server: Server, tmp_path: Path) -> None:
+    archive = tar({"dtd/images/banded/1.jpg": bytes(5000)})
+    sources = offer(server, "dtd", archive)
+    part = tmp_path / ".downloads" / (SOURCES["dtd"].url.rpartition("/")[2] + ".part")
+    part.parent.mkdir()
+    part.write_bytes(archive[:40])
+    assert fetch("dtd", tmp_path, sources=sources).downloaded
+    assert server.asked == ["bytes=40-"] and not part.exists()
 
 
 def test_every_source_is_of_a_known_set_and_place() -> None:

@@ -1,8 +1,10 @@
 """Split-file data sets: both naming habits, class names, missing files; and the real ones."""
 
 import json
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from disk import SHARED, needs, split_file
 
@@ -10,6 +12,7 @@ from harness.datasets import DatasetError, DatasetSpec, load_dataset
 from harness.datasets.catalogue import CATALOGUE, SPLIT_SETS, Known
 from harness.datasets.split_set import clean
 from harness.episode import draw
+from harness.images import read_image
 
 FOLDERS = [(known, folder) for known in SPLIT_SETS for folder in known.folders]
 
@@ -58,6 +61,25 @@ def test_fingerprint_is_the_content_and_missing_files_are_counted(tmp_path: Path
     data = load_dataset(spec)
     with pytest.raises(DatasetError, match=r"3 of 12 images cannot be read: .*no such image.*; "):
         data.read([*data.items("train"), *data.items("val"), *data.items("test")])
+
+
+def test_images_are_decoded_side_by_side_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = tmp_path / "dtd/images"
+    split_file(tmp_path / "dtd/split_zhou_DescribableTextures.json", images, ["a", "b"], 4)
+    data = load_dataset(DatasetSpec(name="dtd", root=str(tmp_path)))
+    met = threading.Barrier(2, timeout=30)
+
+    def read(path: Path) -> np.ndarray:
+        met.wait()  # two at a time, or not at all
+        return read_image(path)
+
+    monkeypatch.setattr("harness.images.read_image", read)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    items = data.items("train")
+    values = [int(picture[0, 0, 0]) for picture in data.read(items)]
+    assert values == [0, 1, 2, 3, 10, 11, 12, 13] and len(items) == 8
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

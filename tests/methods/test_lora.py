@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from harness.planted import OTHER, MemorySupport, Planted, probe
 from harness.support import LazyBatch
 from harness.task import NotApplicable
-from methods.branches import Branch
+from methods.branches import Branch, bernoulli
 from methods.comp_lora import CompLoRA
 from methods.comp_lora import Config as CompConfig
 from methods.lora import Config, LoRA, LoRAUpdate
@@ -47,6 +47,28 @@ def test_parameters_on_vit_b_16():
         for parameter in LoRAUpdate(width, width, Config(), generator).parameters()
     )
     assert count == 184_320
+
+
+def test_dropout_keeps_the_stated_share():
+    for keep in (0.75, 0.5, 0.9):  # a byte decides the first two, a float the last
+        generator = torch.Generator().manual_seed(3)
+        drawn = torch.cat(
+            [bernoulli(torch.Size((33, 7)), keep, generator).flatten() for _ in range(400)]
+        )
+        assert set(drawn.tolist()) == {0.0, 1.0}
+        spread = math.sqrt(keep * (1 - keep) / len(drawn))
+        assert abs(float(drawn.mean()) - keep) < 4 * spread
+        pairs = drawn[:-1] * drawn[1:]  # neighbours come from one random word
+        assert abs(float(pairs.mean()) - keep**2) < 8 * spread
+
+
+def test_a_branch_keeps_its_expectation_under_dropout():
+    x, up, down = torch.randn(2, 5, 8), torch.randn(6, 2), torch.randn(2, 8)
+    branch = Branch(0.25, torch.Generator().manual_seed(0)).bind((up, down))
+    mean = torch.stack([branch(x) for _ in range(4000)]).mean(0)
+    plain = Branch().bind((up, down))(x)
+    assert (mean - plain).abs().max() < 0.1 * plain.abs().max()
+    assert not torch.equal(branch(x), branch(x))
 
 
 def test_trainable_is_counted(backbone):

@@ -161,6 +161,72 @@ def test_different_draws_templates_and_models_are_warned_about() -> None:
     assert not gather(cells, records(cells)).warnings
 
 
+def test_a_draw_under_two_seeds_counts_once() -> None:
+    cells = grid(methods=["zero_shot", "lora", "coop"], datasets=["a"], shots=[4, 16])
+    results = records(cells)
+    for cell in cells:  # 16 shots take all images there are: every seed draws the same
+        draw = results[cell.id].draw
+        if cell.shots == 16 and draw is not None:
+            whole = dataclasses.replace(draw, id="all")
+            results[cell.id] = dataclasses.replace(results[cell.id], draw=whole)
+    report = gather(cells, results)
+    row = csv(report, "leaderboard").set_index("label").loc["lora"]
+    assert (row["draws_4"], row["draws_16"]) == (3, 1)
+    assert row["top1_4_half"] > 0 and pd.isna(row["top1_16_half"])
+    first = next(c for c in cells if (c.label, c.shots, c.seed) == ("lora", 16, 1))
+    metrics = results[first.id].metrics
+    assert metrics is not None and row["top1_16"] == pytest.approx(metrics.top1)
+    assert (row["cells_16"], row["planned_16"]) == (1, 1)
+    assert len(csv(report, "cells")) == len(cells)
+    assert any("a, 16 shots: seeds 1, 2, 3 drew the same images" in w for w in report.warnings)
+
+
+def test_rows_that_do_not_share_a_draw_stay_paired_by_seed() -> None:
+    cells = grid(methods=["lora", "coop"], datasets=["a"], shots=[4], seeds=[1, 2])
+    results = records(cells)
+    for cell in cells:
+        if cell.label == "lora":  # its seeds drew the same images, those of coop did not
+            draw = results[cell.id].draw
+            assert draw is not None
+            same = dataclasses.replace(draw, id="same")
+            results[cell.id] = dataclasses.replace(results[cell.id], draw=same)
+    report = gather(cells, results)
+    assert list(csv(report, "leaderboard")["draws_4"]) == [2, 2]
+    assert any("Different draws under the same seed in 2 place" in w for w in report.warnings)
+
+
+def test_draws_are_shown_by_identity() -> None:
+    cells = grid(methods=["lora", "coop"], datasets=["a"], shots=[4], seeds=[1])
+    results = records(cells)
+    for cell, val in zip(cells, ("v" * 64, "w" * 64), strict=True):
+        draw = results[cell.id].draw
+        assert draw is not None
+        chosen = dataclasses.replace(draw, val_id=val, val_images=40)
+        results[cell.id] = dataclasses.replace(results[cell.id], draw=chosen)
+    report = gather(cells, results)
+    table = csv(report, "cells")
+    first = results[cells[0].id].draw
+    assert first is not None and set(table["draw_id"]) == {first.id}
+    assert list(table["val_draw_id"]) == ["v" * 64, "w" * 64]
+    shown = next(t for t in report.origin if t.name == "draws").lines
+    assert first.id[:12] in [entry.text for entry in shown[0].entries]
+    assert any("Different validation images under the same seed" in w for w in report.warnings)
+
+
+def test_without_text_features_there_is_no_gain() -> None:
+    cells = grid(methods=["linear_probe", "lora"], datasets=["a"], shots=[4])
+    results = records(cells)
+    for cell in cells:
+        metrics = results[cell.id].metrics
+        assert metrics is not None
+        none = dataclasses.replace(metrics, zero_shot_top1=None, gain=None, lost=None, won=None)
+        results[cell.id] = dataclasses.replace(results[cell.id], metrics=none)
+    report = gather(cells, results)
+    table = csv(report, "leaderboard")
+    assert table["gain_4"].isna().all() and table["top1_4"].notna().all()
+    assert not any("frozen model" in sentence for sentence in report.findings)
+
+
 def test_rows_of_two_protocols_and_backbones_are_kept_apart() -> None:
     cells = grid(methods=["lora"], datasets=["a"], shots=[4])
     both = [*cells, *(dataclasses.replace(c, protocol="val_search") for c in cells)]

@@ -1,24 +1,35 @@
-"""The contract of a method, as checks that run on any `Method` class in seconds.
-
-`harness test path/to/file.py:Class` prints them; the project's own tests run them over every
-method. What a method is handed is read only: one that writes into a tensor of the task or the
-batch fails. Leaving `restore` out is no failure. A Config may carry two class attributes for this
-purpose:
-
-    quick     overrides under which a few seconds suffice to learn an easy task
-    identity  overrides under which the method is the frozen model; without it zero `steps` or
-              `epochs` are tried, where the Config has such a field
-"""
+"""Runs the checks in order and says of each whether it passed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.backbones import Backbone
-from harness.contract_checks import CHECKS, Broken, Skip, Subject
+from harness.contract import form, learning, tasks, traces
+from harness.contract.subject import Broken, Skip, Subject
 from harness.planted import tiny_backbone
 from harness.task import FeaturesOnlyError, Method, NotApplicable
+
+CHECKS: dict[str, Callable[[Subject], None]] = {
+    "declares a name, a frozen Config and a search space": form.declaration,
+    "logits have the right shape and are finite": form.shapes,
+    "tensors of the task and the batch are as they were": traces.shared_tensors,
+    "trainable and details are numbers": form.report,
+    "same seed, same classifier; global randomness untouched": traces.determinism,
+    "backbone unchanged after a fit": traces.backbone_after_fit,
+    "backbone unchanged after an exception": traces.backbone_after_exception,
+    "zero steps are the frozen model": learning.zero_steps,
+    "save and load": form.save_and_load,
+    "one shot": tasks.one_shot,
+    "two classes": tasks.two_classes,
+    "a support set of a single class": tasks.single_class,
+    "transfer to other class names": tasks.transfer,
+    "learns a planted signal": learning.planted_signal,
+    "chance level with shuffled labels": learning.shuffled_labels,
+    "test set out of reach": learning.test_set,
+}
 
 
 @dataclass(frozen=True)
