@@ -14,7 +14,7 @@ ELEVEN = 11
 
 GRIDS = {
     # data sets × (methods without a draw + methods with one × shots × seeds)
-    "clip-vitb16-fewshot": ELEVEN * (1 + 7 * 5 * 3),
+    "clip-vitb16-fewshot": ELEVEN * (1 + 8 * 5 * 3),
     "base-to-new": ELEVEN * (1 + 7 * 1 * 3),
     "cross-dataset": 1 * (1 + 4 * 1 * 3),
     "domain-generalization": 1 * (1 + 7 * 1 * 3),
