@@ -14,7 +14,7 @@ ELEVEN = 11
 
 GRIDS = {
     # data sets × (methods without a draw + methods with one × shots × seeds)
-    "clip-vitb16-fewshot": ELEVEN * (1 + 7 * 5 * 3),
+    "clip-vitb16-fewshot": ELEVEN * (1 + 8 * 5 * 3),
     "base-to-new": ELEVEN * (1 + 7 * 1 * 3),
     "cross-dataset": 1 * (1 + 4 * 1 * 3),
     "domain-generalization": 1 * (1 + 7 * 1 * 3),
@@ -22,7 +22,7 @@ GRIDS = {
     "forgetting": 5 * (1 + 10 * 1 * 3),
     "fewshot": 5 * (1 + 7 * 3 * 3),
     "smoke": 2 * (1 + 7),
-    "features": 1 + 9 * 5 * 5,
+    "features": 1 * (1 + 9 * 5 * 5),
     "features_all": 2 * (3 * 5 * 5),
 }
 

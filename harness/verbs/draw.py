@@ -54,11 +54,11 @@ def print_draw(
 def _of_suite(suite: Path, prefix: str | None, words: Sequence[str]) -> Episode:
     from harness.datasets import load_dataset
     from harness.only import only
-    from harness.plan import make_plan
+    from harness.plan import outline
     from harness.resources import episode_of
     from harness.suite import load_suite
 
-    plan = only(make_plan(load_suite(suite)), words)
+    plan = only(outline(load_suite(suite)), words).whole()
     cells = plan.cells if prefix is None else (_find(plan, prefix),)
     drawing = [cell for cell in cells if cell.shots]
     if not drawing:
