@@ -171,7 +171,8 @@ def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
     if record.status != "ok" or record.metrics is None:
         return row
     row.update(asdict(record.metrics))
-    row.update(asdict(record.cost) if record.cost else {})
+    costs = asdict(record.cost) if record.cost else {}
+    row.update({name: costs[name] for name in _COST if name in costs})
     if record.draw:
         row.update(draw_id=record.draw.id, val_draw_id=record.draw.val_id)
     row["chosen"] = json.dumps(record.chosen, sort_keys=True) if record.chosen else ""
