@@ -1,0 +1,254 @@
+"""How cost grows: `python benchmarks/scaling.py [--out FOLDER] [--quick]`.
+
+Seconds and peak memory of single fits and scores against classes, shots and test images; of the
+engine against cells; of a whole suite against workers; with the exponent b of seconds ∝ n^b over
+the upper half of each range. And a test of `harness plan`: its cost model learns from one small
+suite and predicts another, which is then run.
+
+One thread, the embedded backbone, synthetic images (cost does not depend on what they show).
+Writes scaling.csv, scaling.md and scaling.svg. About five minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import click
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reports"))
+
+from synthetic import grid, records
+
+from harness.backbones import Backbone, load_backbone
+from harness.backbones.spec import BackboneSpec
+from harness.cost import Meter
+from harness.estimate import Estimator
+from harness.executors import Settings, make_executor
+from harness.grid import run_plan
+from harness.plan import Plan, make_plan
+from harness.planted import MemorySupport, as_batch
+from harness.store import Store
+from harness.suite import load_suite
+from harness.task import Classes, Method, Task
+from methods.clip_adapter import CLIPAdapter
+from methods.coop import CoOp
+from methods.linear_probe import LinearProbe
+from methods.lora import LoRA
+from methods.tip_adapter import TipAdapterF
+from reports import assemble
+
+STEPS = 20
+METHODS: dict[str, Method] = {
+    "coop": CoOp(CoOp.Config(steps=STEPS, views=2)),
+    "clip_adapter": CLIPAdapter(CLIPAdapter.Config(steps=STEPS, views=2)),
+    "tip_adapter_f": TipAdapterF(TipAdapterF.Config(steps=STEPS, views=2, train_views=2)),
+    "linear_probe": LinearProbe(LinearProbe.Config(C=1e-3)),
+    "lora": LoRA(LoRA.Config(steps=STEPS, batch=16)),
+}
+Row = tuple[str, str, int, float, float]
+"""Axis, what, n, seconds, peak MiB."""
+
+
+def make_task(backbone: Backbone, classes: int, shots: int) -> Task:
+    """Noise under names of one to three tokens."""
+    generator = torch.Generator().manual_seed(classes + shots)
+    labels = torch.arange(classes).repeat_interleave(shots)
+    size = backbone.image_size
+    images = torch.randn(len(labels), 3, size, size, generator=generator)
+    names = Classes(tuple(f"letter {number}" for number in range(classes)))
+    with torch.no_grad():
+        text = backbone.text_features(names)
+    support = MemorySupport(images, labels, backbone)
+    _ = support.features, support.views(2)  # what every method finds in the cache
+    return Task(names, shots, support, None, backbone, text, generator)
+
+
+def fits(backbone: Backbone, axis: str, sizes: tuple[int, ...]) -> Iterator[Row]:
+    """Seconds and memory of one fit of each method, by classes (1 shot) or shots (10 classes)."""
+    for n in sizes:
+        classes, shots = (n, 1) if axis == "classes" else (10, n)
+        for name, method in METHODS.items():
+            method.fit(make_task(backbone, classes, shots)) if n == sizes[0] else None
+            task = make_task(backbone, classes, shots)
+            with Meter(backbone.device) as meter:
+                method.fit(task)
+            yield axis, f"{name}, {STEPS} steps", n, meter.seconds, meter.peak_memory_mib
+
+
+def scores(backbone: Backbone, sizes: tuple[int, ...]) -> Iterator[Row]:
+    """Seconds of scoring by an adapted image encoder, in batches of 256, by test images."""
+    classifier = METHODS["lora"].fit(make_task(backbone, 10, 1))
+    side = backbone.image_size
+    for n in sizes:
+        with Meter(backbone.device) as meter, torch.no_grad():
+            for start in range(0, n, 256):
+                images = torch.zeros(min(256, n - start), 3, side, side)
+                classifier.logits(as_batch(images, backbone))
+        yield "test images", "lora, scored", n, meter.seconds, meter.peak_memory_mib
+
+
+def engine(sizes: tuple[int, ...]) -> Iterator[Row]:
+    """Seconds of the report of n records, without any model."""
+    for n in sizes:
+        seeds = range(1, 1 + max(1, n // 250))
+        cells = grid(
+            [f"m{i}" for i in range(10)], [f"d{i}" for i in range(5)], (1, 4, 8, 16, 32), seeds
+        )
+        found = records(cells)
+        with Meter(torch.device("cpu")) as meter:
+            assemble(cells, found, "scaling")
+        yield "cells", "report", len(cells), meter.seconds, meter.peak_memory_mib
+
+
+SUITE = """\
+backbone: glyphs
+datasets: {datasets}
+shots: {shots}
+seeds: [1, 2]
+retention: [greek]
+augment: {{scale: [0.8, 1.0], flip: false}}
+methods:
+  - zero_shot
+  - {{name: linear_probe, config: {{C: 1.0e-3}}}}
+  - {{name: coop, config: {{init: a photo of a, steps: {steps}, views: 2}}}}
+  - {{name: tip_adapter_f, config: {{steps: {steps}, views: 2, train_views: 2}}}}
+  - {{name: lora, config: {{steps: {steps}, batch: {batch}}}}}
+  - {{name: comp_lora, config: {{steps: {steps}, batch: {batch}}}}}
+"""
+
+
+def run(plan: Plan, root: Path, workers: int) -> float:
+    """Wall seconds of a suite, start-up included; serial where workers is 0."""
+    executor = make_executor("ray" if workers else "serial")
+    store = Store(root)
+    start = time.perf_counter()
+    settings = Settings(store.cache, max(1, workers), device="cpu")
+    result = run_plan(plan, store, executor, settings, lambda event: None, print)
+    assert result.failed == 0
+    return time.perf_counter() - start
+
+
+def planned(folder: Path, **values: Any) -> Plan:
+    path = folder / "suite.yaml"
+    path.write_text(SUITE.format(**values))
+    return make_plan(load_suite(path))
+
+
+def workers_axis(folder: Path) -> Iterator[Row]:
+    """Wall seconds of a suite of 21 cells by Ray workers, with a warm feature cache."""
+    plan = planned(folder, datasets="[digits]", shots="[1, 4]", steps=60, batch=16)
+    run(plan, folder / "warm", 0)
+    for workers in (1, 2):
+        root = folder / f"w{workers}"
+        (root / "cache").parent.mkdir()
+        subprocess.run(["cp", "-r", str(folder / "warm" / "cache"), str(root)], check=True)
+        yield "workers", "suite of 21 cells", workers, run(plan, root, workers), math.nan
+
+
+def prediction(folder: Path) -> tuple[float, float]:
+    """Predicted and measured seconds of a suite none of whose cells has run here, serially.
+
+    Learnt from digits at 1 and 4 shots; predicted: georgian and letters, other steps and batches.
+    """
+    known = planned(folder, datasets="[digits]", shots="[1, 4]", steps=30, batch=8)
+    run(known, folder / "calibration", 0)
+    contents = Store(folder / "calibration").load(cell.id for cell in known.cells)
+    estimator = Estimator(contents.records.values())
+    other = planned(folder, datasets="[georgian, letters]", shots="[1, 8]", steps=60, batch=16)
+    predicted = estimator.total(other.cells)
+    assert predicted is not None
+    return predicted, run(other, folder / "predicted", 0)
+
+
+def exponents(frame: pd.DataFrame) -> pd.DataFrame:
+    """The slope of log seconds over log n in the upper half of each line's sizes."""
+    rows = []
+    for (axis, what), line in frame.groupby(["axis", "what"], sort=False):
+        upper = line.sort_values("n").tail(max(2, math.ceil(len(line) / 2)))
+        slope = float(np.polyfit(np.log(upper["n"]), np.log(upper["seconds"]), 1)[0])
+        rows.append((axis, what, slope, line["seconds"].iloc[-1], line["peak_mib"].max()))
+    return pd.DataFrame(rows, columns=["axis", "what", "exponent", "seconds at most", "peak MiB"])
+
+
+def plot(frame: pd.DataFrame, path: Path) -> None:
+    axes_names = list(frame["axis"].drop_duplicates())
+    figure, axes = plt.subplots(1, len(axes_names), figsize=(3.6 * len(axes_names), 3.6))
+    for ax, name in zip(axes, axes_names, strict=True):
+        for what, line in frame[frame["axis"] == name].groupby("what", sort=False):
+            ax.plot(line["n"], line["seconds"], "o-", markersize=4, label=what)
+        ax.set(xscale="log", yscale="log", xlabel=name, title=f"against {name}")
+        ax.set_xticks(sorted(set(frame[frame["axis"] == name]["n"])))
+        ax.xaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
+        ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        ax.tick_params(axis="x", labelrotation=45)
+        ax.legend(fontsize=7)
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel("seconds")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results/scaling"))
+@click.option("--quick", is_flag=True, help="Small sizes only, to see that it runs.")
+def main(out: Path, quick: bool) -> None:
+    """Measure, print and write."""
+    torch.set_num_threads(1)
+    matplotlib.use("Agg")
+    backbone = load_backbone(BackboneSpec(model="glyphs"), "cpu", "fp32")
+    cut = 2 if quick else 5
+    rows = [
+        *fits(backbone, "classes", (10, 30, 100, 300, 1000)[:cut]),
+        *fits(backbone, "shots", (1, 4, 16, 64)[:cut]),
+        *scores(backbone, (100, 300, 1000, 3000, 10000)[:cut]),
+        *engine((250, 1000, 4000, 10000)[:cut]),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        rows += workers_axis(Path(folder))
+        predicted, measured = prediction(Path(folder))
+    frame = pd.DataFrame(rows, columns=["axis", "what", "n", "seconds", "peak_mib"])
+    out.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(out / "scaling.csv", index=False)
+    plot(frame, out / "scaling.svg")
+    text = StringIO()
+    with redirect_stdout(text):
+        for axis, part in frame.groupby("axis", sort=False):
+            print(f"\nSeconds against {axis}:\n")
+            print(_markdown(part.pivot(index="what", columns="n", values="seconds"), 3))
+        print("\nExponents, over the upper half of each range:\n")
+        print(_markdown(exponents(frame).set_index(["axis", "what"]), 2))
+        error = 100 * (predicted / measured - 1)
+        print(
+            f"\nCost model: predicted {predicted:.0f} s, measured {measured:.0f} s, {error:+.0f} %"
+        )
+    (out / "scaling.md").write_text(text.getvalue().lstrip())
+    print(text.getvalue(), end="")
+
+
+def _markdown(table: pd.DataFrame, digits: int) -> str:
+    flat = table.reset_index()
+    head = "| " + " | ".join(map(str, flat.columns)) + " |"
+    rule = "|" + "---|" * len(flat.columns)
+    body = [
+        "| " + " | ".join(f"{v:.{digits}f}" if isinstance(v, float) else str(v) for v in row) + " |"
+        for row in flat.itertuples(index=False)
+    ]
+    return "\n".join([head, rule, *body])
+
+
+if __name__ == "__main__":
+    main()
