@@ -26,7 +26,7 @@ def remembered(files: Iterable[Path], options: Any, compute: Callable[[], str]) 
     path = _folder() / name
     try:
         return path.read_text(encoding="ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     found = compute()
     try:
