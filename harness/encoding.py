@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.datasets.file_set import parallel
 from harness.images import preprocess
 from harness.record import SCHEMA
 
@@ -18,11 +19,20 @@ if TYPE_CHECKING:
 BATCH = 256
 """Images per batch, everywhere."""
 
+_PHOTOGRAPH = 128
+"""Pixels per side from which on preprocessing an image takes longer than starting a thread."""
+
 
 def to_tensor(images: Sequence[np.ndarray], backbone: Backbone) -> Tensor:
     """(n, 3, H, W) test-time views of uint8 (H, W, 3) images, on the backbone's device."""
     size, mean, std = backbone.image_size, backbone.mean, backbone.std
-    return torch.stack([preprocess(i, size, mean, std) for i in images]).to(backbone.device)
+
+    def view(image: np.ndarray) -> Tensor:
+        return preprocess(image, size, mean, std)
+
+    # Photographs are resized on several threads; a glyph is done before it is handed to one.
+    views = parallel(view, images) if size >= _PHOTOGRAPH else [view(image) for image in images]
+    return torch.stack(views).to(backbone.device)
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from torch import Tensor
 from harness.datasets import Dataset, DatasetError, Item
 from harness.encoding import BATCH, encode, encoder_key, to_tensor
 from harness.features import FeatureCache
+from harness.prefetch import prefetched
 from harness.support import LazyBatch
 from harness.task import Classes, Classifier, zero_shot_logits
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from harness.backbones import Backbone
 
 _KEEP_BYTES = 2**26
-"""Preprocessed pixels up to this size (64 MiB) are kept between cells; larger sets are re-read."""
+"""Preprocessed pixels, or pre-computed features, up to this size (64 MiB) are kept between cells;
+larger sets are read again, a batch at a time."""
 
 
 class Evaluation:
@@ -102,7 +104,18 @@ class Evaluation:
         return self._frozen
 
     def _features(self, start: int, stop: int) -> Tensor:
-        return self.features()[start:stop].to(self._backbone.device)
+        if self._mapped():
+            found = torch.from_numpy(self._dataset.features(self._items[start:stop]))
+        else:
+            found = self.features()[start:stop]
+        return found.to(self._backbone.device)
+
+    def _mapped(self) -> bool:
+        """Whether features come from the data set's own file, and are too many to be kept."""
+        if self._dataset.has_pixels or not self._items:
+            return False
+        one = self._dataset.features(self._items[:1])
+        return len(self) * int(one.nbytes) > _KEEP_BYTES
 
     def _images(self, start: int, stop: int) -> Tensor:
         if self._pixels is not None and start in self._pixels:
@@ -133,8 +146,9 @@ def image_features(
     }
 
     def compute() -> Tensor:
-        chunks = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
-        return torch.cat([encode(pixels(dataset, c, backbone), backbone) for c in chunks])
+        chunks = (items[start : start + BATCH] for start in range(0, len(items), BATCH))
+        images = prefetched(lambda chunk: pixels(dataset, chunk, backbone), chunks)
+        return torch.cat([encode(batch, backbone) for batch in images])
 
     return cache.get(key, compute)
 

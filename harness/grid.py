@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.executors import Event, Executor, Settings
 from harness.plan import Plan, Progress, progress
-from harness.store import Store
+from harness.store import Contents, Store
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,8 @@ class Result:
 def survey(plan: Plan, store: Store) -> tuple[Progress, dict[str, str]]:
     """How a plan stands, and the corrupt files among its cells' (path → why). Changes nothing."""
     contents = store.load(cell.id for cell in plan.cells)
-    missing = len(contents.records) < len(plan.cells)
-    everything = store.all() if missing else contents
-    standing = progress(plan, contents, everything.records.values())
-    return standing, {str(path): why for path, why in contents.corrupt.items()}
+    corrupt = {str(path): why for path, why in contents.corrupt.items()}
+    return _standing(plan, store, contents), corrupt
 
 
 def run_plan(
@@ -50,7 +48,7 @@ def run_plan(
     for path, why in contents.corrupt.items():
         kept = store.quarantine(path)
         on_notice(f"{path}: {why}; moved to {kept}, and the cell runs again")
-    before, _ = survey(plan, store)
+    before = _standing(plan, store, contents)
     ran = failed = 0
     if before.to_do:
         # Kept in the plan's order, so that cells of one data set stay together.
@@ -64,3 +62,9 @@ def run_plan(
                     failed += event.outcome.record.status == "failed"
                 on_event(event)
     return Result(before, ran, failed)
+
+
+def _standing(plan: Plan, store: Store, contents: Contents) -> Progress:
+    missing = len(contents.records) < len(plan.cells)
+    everything = store.all() if missing else contents  # stale cells are told by what else is there
+    return progress(plan, contents, everything.records.values())

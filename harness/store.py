@@ -9,8 +9,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +37,10 @@ class Contents:
 
 
 class Store:
-    """A folder of records. Creating the object touches nothing on disk."""
+    """A folder of records. Creating the object touches nothing on disk.
+
+    A record that was read once is kept, and read again only after its file changed.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -43,17 +48,19 @@ class Store:
         self.failures = root / "failures"
         self.logits = root / "logits"
         self.cache = root / "cache"
+        self._kept: dict[str, tuple[tuple[int, ...], Record]] = {}
 
     def load(self, ids: Iterable[str]) -> Contents:
         """The records and failures of these cells; corrupt files are reported, not raised."""
         wanted = list(ids)
         contents = Contents(logits=_ids_in(self.logits, ".npz"))
         finished, failed = _ids_in(self.cells), _ids_in(self.failures)
-        for cell_id in wanted:
-            if cell_id in finished:
-                self._read_into(contents.records, contents, self.cells / f"{cell_id}.json")
-            if cell_id in failed and cell_id not in contents.records:
-                self._read_into(contents.failures, contents, self.failures / f"{cell_id}.json")
+        with _no_collection():
+            for cell_id in wanted:
+                if cell_id in finished:
+                    self._read_into(contents.records, contents, self.cells / f"{cell_id}.json")
+                if cell_id in failed and cell_id not in contents.records:
+                    self._read_into(contents.failures, contents, self.failures / f"{cell_id}.json")
         return contents
 
     def all(self) -> Contents:
@@ -93,12 +100,36 @@ class Store:
 
     def _read_into(self, found: dict[str, Record], contents: Contents, path: Path) -> None:
         try:
+            record = self._read(path)
+        except (CorruptRecord, UnicodeDecodeError, OSError) as error:
+            contents.corrupt[path] = str(error)
+        else:
+            found[record.id] = record
+
+    def _read(self, path: Path) -> Record:
+        name = str(path)
+        stat = os.stat(name)
+        # A record is only ever replaced as a whole, by a new file.
+        version = (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
+        kept, record = self._kept.get(name, (None, None))
+        if record is None or kept != version:
             record = Record.from_json(path.read_text(encoding="utf-8"))
             if record.id != path.stem:
                 raise CorruptRecord(f"holds the record of another cell, {record.id}")
-            found[record.id] = record
-        except (CorruptRecord, UnicodeDecodeError, OSError) as error:
-            contents.corrupt[path] = str(error)
+            self._kept[name] = (version, record)
+        return record
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection meanwhile: thousands of new records, and not one of them garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _ids_in(folder: Path, suffix: str = ".json") -> set[str]:

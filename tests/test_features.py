@@ -6,8 +6,12 @@ import os
 from multiprocessing import get_context
 from pathlib import Path
 
+import pytest
 import torch
+from small_suite import SMALL, MakePlan
 
+from harness import resources
+from harness.executors import Settings, make_executor
 from harness.features import FeatureCache
 
 KEY = {"weights": "w", "items": ["a", "b"]}
@@ -67,3 +71,29 @@ def _count(root: Path) -> int:
 def test_of_several_processes_one_computes(tmp_path: Path) -> None:
     with get_context("spawn").Pool(3) as pool:
         assert sum(pool.map(_count, [tmp_path] * 3)) == 1
+
+
+def test_a_second_run_of_a_suite_computes_no_features(
+    plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches: list[FeatureCache] = []
+
+    class Known(FeatureCache):
+        def __init__(self, root: Path) -> None:
+            super().__init__(root)
+            caches.append(self)
+
+    monkeypatch.setattr(resources, "FeatureCache", Known)
+    views = "  - {name: clip_adapter, config: {steps: 1, views: 2}}\n"
+    cells = plan_of(SMALL + views).cells
+    computed, logits = [], []
+    for _ in range(2):
+        events = list(make_executor("serial").run(cells, Settings(tmp_path, device="cpu")))
+        records = [event.outcome.record for event in events if event.outcome is not None]
+        assert {record.status for record in records} == {"ok"}
+        computed.append(sum(cache.computed for cache in caches))
+        logits.append([record.metrics for record in records])
+        caches.clear()
+    # Test sets: digits, georgian. Of each draw: the plain view and two augmented ones.
+    assert computed == [2 + 4 * 3, 0]
+    assert logits[0] == logits[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -116,3 +117,32 @@ def test_a_record_with_nan_is_never_written(tmp_path: Path) -> None:
 def test_looking_into_a_store_that_does_not_exist_creates_nothing(tmp_path: Path) -> None:
     assert Store(tmp_path / "none").all().records == {}
     assert not (tmp_path / "none").exists()
+
+
+def test_a_record_that_was_kept_in_memory_follows_its_file(tmp_path: Path) -> None:
+    reader, writer = Store(tmp_path), Store(tmp_path)
+    writer.write(OK)
+    first = reader.load([OK.id]).records[OK.id]
+    assert reader.load([OK.id]).records[OK.id] is first  # not read again
+    other = replace(OK, label="another")
+    writer.write(other)
+    assert reader.load([OK.id]).records == {OK.id: other}
+    path = writer.cells / f"{OK.id}.json"
+    path.write_text("half a rec")
+    contents = reader.load([OK.id])
+    assert contents.records == {} and list(contents.corrupt) == [path]
+    reader.quarantine(path)
+    assert reader.load([OK.id]).records == {}
+
+
+def test_loading_leaves_garbage_collection_as_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(OK)
+    store.load([OK.id])
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        store.load([OK.id])
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

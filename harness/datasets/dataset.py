@@ -51,7 +51,7 @@ class Dataset(ABC):
     """In label order, as they stand in prompts."""
     templates: tuple[str, ...]
     """Prompt templates with `{}` for the class name; several make an ensemble."""
-    splits: Mapping[str, tuple[Item, ...]]
+    splits: Mapping[str, Sequence[Item]]
     """By "train", "val" and "test"; a set that serves for retention only has just "test"."""
     class_ids: tuple[str, ...] = ()
     """What tells classes apart across data sets where names do not, such as WordNet ids (two of
@@ -69,9 +69,13 @@ class Dataset(ABC):
                 raise DatasetError(
                     f'{self.name}: template "{template}" has no "{{}}" for the class name'
                 )
-        for split, items in self.splits.items():
+        for split in self.splits:
             if split not in SPLITS:
                 raise DatasetError(f'{self.name}: unknown split "{split}", use one of {SPLITS}')
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        for split, items in self.splits.items():
             for item in items:
                 if not 0 <= item.label < len(self.class_names):
                     raise DatasetError(
@@ -93,7 +97,7 @@ class Dataset(ABC):
         """Of items of `whole`, those that belong to this data set, with its labels."""
         return tuple(items)
 
-    def items(self, split: str) -> tuple[Item, ...]:
+    def items(self, split: str) -> Sequence[Item]:
         """The items of a split.
 
         Raises:

@@ -6,6 +6,9 @@ The file is `.npz`, or a folder of `.npy` files with the same names:
 Text features are another `.npz` with `names` (m,) and `emb` (m, d), in any order, or `emb` (C, d)
 alone, in label order. Names are compared without case and with `_` as a space; of rows with the
 same name the first counts.
+
+`.npy` files are memory-mapped: of a million features, those are read that are asked for. Folders
+of more than 64 MiB are read through once, to check and fingerprint them (`remembered.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import hashlib
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,8 +27,13 @@ from numpy.typing import NDArray
 
 from harness.datasets.dataset import Dataset, DatasetError, Item, MissingData, digest
 from harness.datasets.file_set import some
+from harness.datasets.remembered import remembered
+from harness.datasets.rows import Rows
 
 Arrays = Mapping[str, NDArray[Any]]
+
+LARGE = 2**26
+"""Bytes (64 MiB) from which on a folder's fingerprint is remembered."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,35 +42,37 @@ class FeatureDataset(Dataset):
 
     has_pixels: ClassVar[bool] = False
 
-    arrays: Mapping[str, NDArray[np.float32]]
-    """(n, d) by split, rows in the order of `splits`."""
+    splits: Mapping[str, Rows]
     text: NDArray[np.float32] | None
     """(C, d), unit length."""
+    known: str | None = None
+    """The fingerprint, where it is known already."""
 
     @cached_property
     def fingerprint(self) -> str:
-        parts = {split: _hash(array) for split, array in self.arrays.items()}
-        parts["text"] = "" if self.text is None else _hash(self.text)
+        if self.known is not None:
+            return self.known
+        parts = {split: _hash(rows) for split, rows in self.splits.items()}
+        parts["text"] = "" if self.text is None else _hash_array(self.text)
         return digest(self.class_names, self.splits, parts)
-
-    @cached_property
-    def _rows(self) -> dict[str, tuple[str, int]]:
-        return {
-            item.impath: (split, row)
-            for split, items in self.splits.items()
-            for row, item in enumerate(items)
-        }
 
     def features(self, items: Sequence[Item]) -> NDArray[np.float32]:
         """(n, d), as they are in the file."""
-        rows = []
-        for item in items:
-            if item.impath not in self._rows:
+        if isinstance(items, Rows) and any(items.array is s.array for s in self.splits.values()):
+            return items.features()
+        found = np.empty((len(items), self.splits["test"].array.shape[1]), np.float32)
+        for place, item in enumerate(items):
+            for rows in self.splits.values():
+                number = rows.number(item.impath)
+                if number is not None:
+                    found[place] = rows.array[number]
+                    break
+            else:
                 raise DatasetError(f'{self.name}: no features of "{item.impath}"')
-            split, row = self._rows[item.impath]
-            rows.append(self.arrays[split][row])
-        width = self.arrays["test"].shape[1]
-        return np.stack(rows) if rows else np.empty((0, width), np.float32)
+        return found
+
+    def _check_labels(self) -> None:
+        """Nothing: `load_features` has checked them, a whole array at a time."""
 
     def text_features(self) -> NDArray[np.float32] | None:
         return self.text
@@ -91,10 +101,8 @@ def load_features(
     found = {split: key for split, key in keys.items() if key is not None}
     if "test" not in found:
         raise DatasetError(f"{path}: no test_x (arrays there: {some(sorted(arrays))})")
-    features, items = {}, {}
-    for split, key in found.items():
-        features[split], items[split] = _read_split(arrays, key, split, names, path)
-    widths = {split: array.shape[1] for split, array in features.items()}
+    splits = {split: _read_split(arrays, key, names, path) for split, key in found.items()}
+    widths = {split: rows.array.shape[1] for split, rows in splits.items()}
     if len(set(widths.values())) > 1:
         raise DatasetError(f"{path}: features differ in width: {widths}")
     emb = None if text is None else _text_rows(text, names, widths["test"])
@@ -102,8 +110,7 @@ def load_features(
         if emb is None:
             raise DatasetError(f"{name}: classes: named needs text: the file of text features")
         keep = [label for label in range(len(names)) if label in emb]
-        for split in features:
-            features[split], items[split] = _restrict(features[split], items[split], keep)
+        splits = {split: rows.restrict(keep) for split, rows in splits.items()}
         emb = {new: emb[old] for new, old in enumerate(keep)}
         names = [names[label] for label in keep]
     if emb is not None and len(emb) < len(names):
@@ -112,20 +119,32 @@ def load_features(
             f"{text}: no text feature of {len(missing)} classes of {name} ({some(missing)}); "
             f"classes: named keeps the {len(emb)} that have one"
         )
-    return FeatureDataset(
+    data = FeatureDataset(
         name=name,
         class_names=tuple(n.replace("_", " ") for n in names),
         templates=("{}",),
-        splits=items,
-        arrays=features,
+        splits=splits,
         text=None if emb is None else np.stack([emb[label] for label in range(len(names))]),
     )
+
+    def read_through() -> str:
+        for rows in splits.values():
+            _check_finite(rows, path)
+        return data.fingerprint
+
+    files = [*path.glob("*.npy"), *([] if text is None else [text])] if path.is_dir() else []
+    if sum(file.stat().st_size for file in files) < LARGE:
+        for rows in splits.values():
+            _check_finite(rows, path)
+        return data
+    return replace(data, known=remembered(files, [support, named_only], read_through))
 
 
 def _read_arrays(path: Path) -> Arrays:
     try:
         if path.is_dir():
-            return {f.stem: np.load(f, allow_pickle=False) for f in sorted(path.glob("*.npy"))}
+            files = sorted(path.glob("*.npy"))
+            return {f.stem: np.load(f, mmap_mode="r", allow_pickle=False) for f in files}
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("a single array")
@@ -159,32 +178,31 @@ def _key(arrays: Arrays, split: str, support: int | None, path: Path) -> str | N
     return f"train{support}"
 
 
-def _read_split(
-    arrays: Arrays, key: str, split: str, names: Sequence[str], path: Path
-) -> tuple[NDArray[np.float32], tuple[Item, ...]]:
+def _read_split(arrays: Arrays, key: str, names: Sequence[str], path: Path) -> Rows:
     x, y = _need(arrays, f"{key}_x", path), _need(arrays, f"{key}_y", path)
     if x.ndim != 2 or y.shape != (len(x),) or y.dtype.kind not in "iu":
         raise DatasetError(
             f"{path}: {key}_x is {x.dtype} {x.shape} and {key}_y {y.dtype} {y.shape}, "
             f"expected features (n, d) and integer labels (n,)"
         )
-    if not np.isfinite(x).all():
-        row = int(np.flatnonzero(~np.isfinite(x).all(axis=1))[0])
-        raise DatasetError(f"{path}: {key}_x[{row}] has NaN or infinity")
-    labels = y.tolist()
-    wrong = [(row, label) for row, label in enumerate(labels) if not 0 <= label < len(names)]
-    if wrong:
-        row, label = wrong[0]
-        raise DatasetError(f"{path}: {key}_y[{row}] is {label}, there are {len(names)} classes")
-    # The prefix keeps an image apart from itself in another split.
+    wrong = np.flatnonzero((y < 0) | (y >= len(names)))
+    if len(wrong):
+        row = int(wrong[0])
+        raise DatasetError(f"{path}: {key}_y[{row}] is {y[row]}, there are {len(names)} classes")
     own = arrays.get(f"{key}_impath")
     if own is not None and own.shape != (len(x),):
         raise DatasetError(f"{path}: {key}_impath has {len(own)} rows, {key}_x has {len(x)}")
-    paths = [f"{n:05d}" for n in range(len(x))] if own is None else [str(p) for p in own]
-    items = (
-        Item(f"{key}/{p}", label, names[label]) for p, label in zip(paths, labels, strict=True)
-    )
-    return x.astype(np.float32), tuple(items)
+    return Rows(key, x, y.astype(np.int64), np.arange(len(x)), tuple(names), own)
+
+
+def _check_finite(rows: Rows, path: Path) -> None:
+    start = 0
+    for chunk in rows.chunks():
+        finite = np.isfinite(chunk).all(axis=1)
+        if not finite.all():
+            row = int(rows.numbers[start + int(np.argmin(finite))])
+            raise DatasetError(f"{path}: {rows.key}_x[{row}] has NaN or infinity")
+        start += len(chunk)
 
 
 def _text_rows(path: Path, names: Sequence[str], width: int) -> dict[int, NDArray[np.float32]]:
@@ -208,14 +226,19 @@ def _plain(name: str) -> str:
     return name.replace("_", " ").lower()
 
 
-def _restrict(
-    features: NDArray[np.float32], items: Sequence[Item], keep: Sequence[int]
-) -> tuple[NDArray[np.float32], tuple[Item, ...]]:
-    new = {old: label for label, old in enumerate(keep)}
-    rows = [row for row, item in enumerate(items) if item.label in new]
-    return features[rows], tuple(items[r]._replace(label=new[items[r].label]) for r in rows)
+def _hash(rows: Rows) -> str:
+    """Of the features as one float32 array, read some rows at a time."""
+    hashed = _header((len(rows), rows.array.shape[1]))
+    for chunk in rows.chunks():
+        hashed.update(np.ascontiguousarray(chunk).data)
+    return hashed.hexdigest()
 
 
-def _hash(array: NDArray[Any]) -> str:
-    header = f"{array.dtype.str} {array.shape}".encode()
-    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()
+def _hash_array(array: NDArray[np.float32]) -> str:
+    hashed = _header(array.shape)
+    hashed.update(np.ascontiguousarray(array).data)
+    return hashed.hexdigest()
+
+
+def _header(shape: tuple[int, ...]) -> hashlib._Hash:
+    return hashlib.sha256(f"{np.dtype(np.float32).str} {shape}".encode())

@@ -1,14 +1,24 @@
 """Pre-computed features: hand-made files, malformed ones, and real CLIP ViT-B/32 features."""
 
+import hashlib
+import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from disk import SHARED, needs
 
-from harness.datasets import Dataset, DatasetError, DatasetSpec, load_dataset
+from harness import evaluation
+from harness.datasets import Dataset, DatasetError, DatasetSpec, feature_files, load_dataset
+from harness.datasets.feature_files import FeatureDataset
+from harness.datasets.rows import Rows
 from harness.episode import draw
+from harness.features import FeatureCache
+from harness.task import Classes
 
 Arrays = dict[str, Any]
 
@@ -51,12 +61,109 @@ def test_features_follow_the_items(tmp_path: Path) -> None:
 
 def test_a_folder_of_npy_files_is_the_same(tmp_path: Path) -> None:
     made = arrays()
-    folder = tmp_path / "folder"
+    data = load_folder(in_folder(tmp_path, made))
+    assert data.fingerprint == load(tmp_path, made).fingerprint
+
+
+def in_folder(tmp_path: Path, made: Arrays, name: str = "folder") -> Path:
+    folder = tmp_path / name
     folder.mkdir()
     for key, array in made.items():
         np.save(folder / f"{key}.npy", array)
+    return folder
+
+
+def load_folder(folder: Path) -> FeatureDataset:
     data = load_dataset(DatasetSpec(name="f", kind="features", root=str(folder)))
-    assert data.fingerprint == load(tmp_path, made).fingerprint
+    assert isinstance(data, FeatureDataset)
+    return data
+
+
+def test_the_fingerprint_is_of_names_items_and_float32_features(tmp_path: Path) -> None:
+    made = arrays()
+    keys = {"train": "train4", "val": "val", "test": "test"}
+    content: Arrays = {"text": ""}
+    for split, key in keys.items():
+        x = made[f"{key}_x"].astype("<f4")
+        content[split] = hashlib.sha256(f"<f4 {x.shape}".encode() + x.tobytes()).hexdigest()
+    splits = {
+        split: [
+            [f"{key}/v{n}.jpg" if split == "val" else f"{key}/{n:05d}", n % 3]
+            for n in range(len(made[f"{key}_x"]))
+        ]
+        for split, key in keys.items()
+    }
+    whole = {"class_names": ["cat", "Hot Dog", "zebra"], "splits": splits, "content": content}
+    text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
+    assert load(tmp_path, made).fingerprint == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_npy_files_are_mapped_and_not_converted(tmp_path: Path) -> None:
+    data = load_folder(in_folder(tmp_path, arrays()))
+    for rows in data.splits.values():
+        assert isinstance(rows.array, np.memmap) and rows.array.dtype == np.float16
+    test = data.items("test")
+    assert list(test[2:5]) == [test[2], test[3], test[4]] and len(test[20:]) == 0
+    assert np.array_equal(data.features(test[2:5]), data.features(list(test)[2:5]))
+    with pytest.raises(DatasetError, match="no features of"):
+        data.features([test[0]._replace(impath="test/9")])  # not how row 9 is written
+    with pytest.raises(DatasetError, match="no features of"):
+        data.features([test[0]._replace(impath="test/00009")])  # rows 0 to 8
+
+
+def test_a_large_folder_is_read_through_once_per_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    folder = in_folder(tmp_path, arrays())
+    expected = load_folder(folder).fingerprint
+    assert not (tmp_path / "home").exists()  # small ones leave nothing behind
+    monkeypatch.setattr(feature_files, "LARGE", 1)
+    read: list[int] = []
+    chunks = Rows.chunks
+    monkeypatch.setattr(Rows, "chunks", lambda self: read.append(1) or chunks(self))
+    assert load_folder(folder).fingerprint == expected and read
+    read.clear()
+    assert load_folder(folder).fingerprint == expected and not read
+    changed = arrays()["test_x"] + 1
+    np.save(folder / "test_x.npy", changed)
+    os.utime(folder / "test_x.npy", ns=(1, 1))  # the clock of a file system may tick slowly
+    assert load_folder(folder).fingerprint != expected and read
+    np.save(folder / "test_x.npy", np.full_like(changed, np.nan))
+    os.utime(folder / "test_x.npy", ns=(2, 2))
+    for _ in range(2):  # a bad state is not remembered
+        with pytest.raises(DatasetError, match=r"test_x\[0\] has NaN"):
+            load_folder(folder)
+
+
+def test_where_nothing_can_be_remembered_a_warning_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_files, "LARGE", 1)
+    (tmp_path / "home").write_text("a file where a folder is wanted")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    folder = in_folder(tmp_path, arrays())
+    with pytest.warns(UserWarning, match="read through at every start"):
+        load_folder(folder)
+
+
+def test_features_too_many_to_keep_are_read_by_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = arrays()
+    made["test_x"] = np.tile(made["test_x"], (40, 1))  # 360 images: more than a batch
+    made["test_y"] = np.tile(made["test_y"], 40)
+    data = load_folder(in_folder(tmp_path, made))
+    backbone: Any = SimpleNamespace(image_size=1, device=torch.device("cpu"))
+    batches = []
+    for limit in (2**20, 0):
+        monkeypatch.setattr(evaluation, "_KEEP_BYTES", limit)
+        cache = FeatureCache(tmp_path / "cache")
+        test = evaluation.Evaluation(data, data.items("test"), Classes(("a",)), backbone, cache)
+        batches.append([batch.features for batch in test.batches()])
+    assert [len(batch) for batch in batches[0]] == [256, 104]
+    assert all(torch.equal(kept, read) for kept, read in zip(*batches, strict=True))
+    assert torch.equal(torch.cat(batches[1]), torch.from_numpy(made["test_x"]).float())
 
 
 def test_the_support_is_chosen_by_its_shots(tmp_path: Path) -> None:
