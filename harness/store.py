@@ -113,7 +113,7 @@ class Store:
         version = (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
         kept, record = self._kept.get(name, (None, None))
         if record is None or kept != version:
-            record = Record.from_json(path.read_text(encoding="utf-8"))
+            record = Record.from_json(path.read_bytes().decode("utf-8"))
             if record.id != path.stem:
                 raise CorruptRecord(f"holds the record of another cell, {record.id}")
             self._kept[name] = (version, record)
