@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
@@ -19,12 +19,14 @@ from harness.datasets.columns import columns_of
 from harness.device_loss import device_lost
 from harness.evaluation import Evaluation
 from harness.metrics import measure, measure_retention
+from harness.packing import can_pack
 from harness.plan import Cell
 from harness.protocol import (
     Choice,
     Evaluator,
     accuracy_of,
     choose,
+    pack_accuracies,
     packed_evaluator,
     plain,
     uses_val,
@@ -32,7 +34,7 @@ from harness.protocol import (
 from harness.provenance import provenance
 from harness.record import Cost, Draw, Failure, Record, Retention
 from harness.resources import Resources, StaleWorker
-from harness.task import Classifier, FeaturesOnlyError, NotApplicable, Task
+from harness.task import Classifier, FeaturesOnlyError, Method, NotApplicable, Task
 from harness.transfer import carry_over
 from harness.variants import build_config
 
@@ -47,6 +49,8 @@ class Outcome:
     logits: dict[str, np.ndarray] | None = None
     device_lost: bool = False
     """Whether the process that ran the cell has lost its GPU: no other cell can run in it."""
+    pack_failed: bool = False
+    """Whether a pack failed as a whole, so that the cell may do better by itself."""
 
 
 def run_cell(
@@ -63,7 +67,7 @@ def run_cell(
     """
     provenance()  # kept from here on: it asks the GPU for its name, which a fault would forbid
     return _guarded(
-        cell, attempt, lambda: _scored(cell, resources, _fit(cell, resources, parallel))
+        cell, attempt, lambda: _scored(cell, resources, _fit(cell, resources, attempt, parallel))
     )
 
 
@@ -71,14 +75,16 @@ def run_together(cells: Sequence[Cell], resources: Resources) -> list[Outcome]:
     """Run a pack of cells (see `harness.packing`) as replicas of one method; as `run_cell`.
 
     The seconds of the fit are shared out equally; the record says how many replicas there were.
+    Where the fit fails as a whole, each cell has the failure, marked `pack_failed`.
 
     Raises:
         OSError: the disk is full.
     """
+    provenance()  # as in `run_cell`
     try:
         fitted = _fit_together(cells, resources) if len(cells) > 1 else None
     except (Exception, SystemExit) as error:
-        return [_failed(cell, error, attempt=1) for cell in cells]
+        return [replace(_failed(cell, error, attempt=1), pack_failed=True) for cell in cells]
     if fitted is None:
         return [run_cell(cell, resources) for cell in cells]
     pairs = zip(cells, fitted, strict=True)
@@ -106,12 +112,20 @@ def failure_record(
     )
 
 
-def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resources) -> float:
-    """What a search sees of one candidate configuration (as JSON values): accuracy in percent."""
-    method = resources.method(cell)
-    task = resources.task(cell, resources.episode(cell), with_val=uses_val(cell.protocol))
+def candidate_accuracies(
+    cell: Cell, candidates: Sequence[dict[str, Any]], resources: Resources
+) -> list[float]:
+    """What a search sees of a pack of configurations (as JSON values): accuracies in percent."""
+    method, episode = resources.method(cell), resources.episode(cell)
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
-    return accuracy_of(method, build_config(method.Config, candidate), cell.protocol, task, test)
+
+    def task() -> Task:
+        return resources.task(cell, episode, with_val=uses_val(cell.protocol))
+
+    if len(candidates) > 1:
+        return pack_accuracies(method, candidates, cell.protocol, task, test)
+    config = build_config(method.Config, candidates[0])
+    return [accuracy_of(method, config, cell.protocol, task(), test)]
 
 
 @dataclass(frozen=True)
@@ -121,8 +135,8 @@ class Fitted:
     classifier: Classifier | FloatingPointError
     choice: Choice
     meter: Meter
-    before: float
-    """The worker's feature seconds when the cell began."""
+    feature_seconds: float
+    """Spent on shared features until the fit was done; `meter.seconds` is without them."""
     replicas: int = 1
     """How many cells trained together; `meter.seconds` is a cell's share."""
 
@@ -142,7 +156,7 @@ def _failed(cell: Cell, error: BaseException, attempt: int) -> Outcome:
     return Outcome(failure_record(cell, error, attempt), device_lost=device_lost(error))
 
 
-def _fit(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Fitted:
+def _fit(cell: Cell, resources: Resources, attempt: int, parallel: Evaluator | None) -> Fitted:
     method, before = resources.method(cell), resources.feature_seconds
     device = resources.backbone(cell).device
     episode = resources.episode(cell)
@@ -153,13 +167,16 @@ def _fit(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Fitted
 
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
     base = build_config(method.Config, cell.config)
-    if parallel is None and method.packs is not None:
+    # A search of the method's own may ask for few points of the grid; and a cell that is tried
+    # again, for want of memory say, tries its candidates one by one.
+    whole_grid = method.search is Method.search
+    if parallel is None and can_pack(method, cell.precision) and whole_grid and attempt == 1:
         parallel = packed_evaluator(method, cell.protocol, task, test)
     choice = choose(method, base, cell.search, cell.protocol, task, test, parallel)
     last = task()
     with Meter(device, lambda: resources.feature_seconds) as meter:
         classifier = method(choice.config).fit(last)
-    return Fitted(classifier, choice, meter, before)
+    return Fitted(classifier, choice, meter, resources.feature_seconds - before)
 
 
 def _fit_together(cells: Sequence[Cell], resources: Resources) -> list[Fitted] | None:
@@ -172,8 +189,9 @@ def _fit_together(cells: Sequence[Cell], resources: Resources) -> list[Fitted] |
     with Meter(tasks[0].device, lambda: resources.feature_seconds) as meter:
         classifiers = method.fit_together(list(zip(configs, tasks, strict=True)))
     meter.seconds /= len(cells)
+    shared = (resources.feature_seconds - before) / len(cells)
     return [
-        Fitted(classifier, Choice(config), meter, before, len(cells))
+        Fitted(classifier, Choice(config), meter, shared, len(cells))
         for classifier, config in zip(classifiers, configs, strict=True)
     ]
 
@@ -184,7 +202,7 @@ def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
     classifier, choice, fit = fitted.classifier, fitted.choice, fitted.meter
     backbone, episode = resources.backbone(cell), resources.episode(cell)
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
-    searching = uses_val(cell.protocol)
+    searching, before = uses_val(cell.protocol), resources.feature_seconds
     with Meter(backbone.device, lambda: resources.feature_seconds) as score:
         logits = test.logits(classifier)
         retention = {
@@ -211,7 +229,7 @@ def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
             evaluations=len(choice.trials),
             peak_memory_mib=max(fit.peak_memory_mib, score.peak_memory_mib),
             trainable=int(classifier.trainable),
-            feature_seconds=resources.feature_seconds - fitted.before,
+            feature_seconds=fitted.feature_seconds + resources.feature_seconds - before,
             work={**asdict(work), "scored": cell.scored},
         ),
         draw=Draw(

@@ -2,9 +2,9 @@
 
 The model is seconds = Σ rate × count, with what a method says of its work (`harness.task.Work`):
 a constant, optimiser steps, prompts and images with gradient, and images without. The rates are
-fitted, non-negative, to the records of one backbone on this machine; so it needs no knowledge of
-any method and no benchmark, only that something has run. Counts stand for what one pass costs on
-average: prompts of unusual length make it less exact.
+fitted, non-negative, to the store's records of one backbone; so it needs no knowledge of any method
+and no benchmark, only that something has run, on the machine that the estimate is for. Counts
+stand for what one pass costs on average: prompts of unusual length make it less exact.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TERMS = ("constant", "steps", "prompts_trained", "images_trained", "images")
 
 
 class Estimator:
-    """Seconds per cell, learnt from records of this machine.
+    """Seconds per cell, learnt from records: as good as these are of this machine.
 
     The median of cells of the same backbone, method, configuration, data set and shots, where some
     have run; else the cost model of the backbone; else None.
@@ -56,11 +56,12 @@ class Estimator:
         rates = self.rates(cell.backbone)
         if rates is None:
             return None
-        counts = counts_of(self._work(cell), 1 + _candidates(cell))
+        fits = 1 + candidates_of(registry.find_method(cell.method), cell.identity)
+        counts = counts_of(self._work(cell), fits)
         return sum(rate * count for rate, count in zip(rates, counts, strict=True))
 
     def rates(self, backbone: str) -> Sequence[float] | None:
-        """Seconds per unit of `TERMS` on this machine; None where too little has run."""
+        """Seconds per unit of `TERMS`; None where too little has run."""
         costs = [cost for cost in self._costs[backbone] if cost.work]
         if len(costs) < FEWEST:
             return None
@@ -127,11 +128,12 @@ def counts_of(work: Mapping[str, int], fits: int) -> tuple[float, ...]:
     return (1.0, steps, prompts, trained, images + again)
 
 
-def _candidates(cell: Cell) -> int:
-    """Candidates of a search over the whole grid."""
-    if cell.protocol == "fixed" or not cell.shots:
+def candidates_of(method: Any, identity: Mapping[str, Any]) -> int:
+    """Candidates of a cell's search over the whole grid; 0 under `fixed`."""
+    if identity["protocol"] == "fixed":
         return 0
-    space = registry.find_method(cell.method).search_space if cell.search is None else cell.search
+    given = identity["method"].get("search")
+    space = method.search_space if given is None else given
     return math.prod(map(len, space.values())) if space else 0
 
 

@@ -3,7 +3,7 @@
 An estimate before anything has run, for machines that are not this one: encoder passes are counted
 exactly (`harness.task.Work`), their floating-point operations by PyTorch's own counter on a model
 without memory; how many of them a GPU does per second is an assumption that the reader can change.
-Decoding, data transfer and start-up are not in it.
+Decoding, data transfer, start-up and the frozen features of test sets are not in it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from harness import registry
 from harness.backbones.spec import HUB, BackboneSpec
 from harness.datasets.catalogue import CATALOGUE
+from harness.estimate import candidates_of
 from harness.plan import Cell, Plan, Waiting
 from harness.variants import build_config
 
@@ -45,9 +46,10 @@ def gpu_hours(plan: Plan, tflops: float) -> float | None:
         method: Any = registry.find_method(cell.method)
         configured = method(build_config(method.Config, cell.identity["method"]["config"]))
         work = configured.work(classes, classes * cell.shots, cell.shots)
-        images = work.images + (scored if work.adapts_images else 0)
-        flops += image * (images + TRAINED * work.images_trained)
-        flops += prompt * TRAINED * work.prompts_trained
+        fits = 1 + candidates_of(method, cell.identity)
+        flops += image * (scored if work.adapts_images else 0)
+        flops += fits * image * (work.images + TRAINED * work.images_trained)
+        flops += fits * prompt * TRAINED * work.prompts_trained
         draw = (cell.dataset, cell.shots, cell.seed)
         views[draw] = max(work.views, views.get(draw, 0))
     return (flops + image * sum(views.values())) / (tflops * 1e12) / 3600

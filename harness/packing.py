@@ -2,8 +2,8 @@
 
 They share everything but the seed and the settings that the method names in `packs`. The numbers
 are those of cells run one by one but for float rounding, which depends on what is packed with what:
-hence `harness run --pack` asks for it. A search always packs its candidates, as these are the same
-in every run.
+hence `harness run --pack` asks for it. A search over a grid always packs its candidates, as these
+belong to one cell and are the same in every run on a kind of device.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ from harness.task import Method
 
 LIMIT = 24
 """Replicas in a pack, at most: beyond it arithmetic dominates and memory only grows."""
+
+
+def can_pack(method: type[Method], precision: str) -> bool:
+    """Whether replicas of a method may train together; not under fp16-amp, whose loss scale each
+    replica would need for itself."""
+    return method.packs is not None and precision != "fp16-amp"
 
 
 def packs(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
@@ -48,7 +54,7 @@ def alike(method: type[Method], configs: Sequence[dict[str, Any]]) -> list[list[
 def _key(cell: Cell) -> str:
     """Equal for cells that may be packed; the cell's own id where it may not be."""
     method = registry.find_method(cell.method)
-    if method.packs is None or cell.protocol != "fixed" or cell.precision == "fp16-amp":
+    if not can_pack(method, cell.precision) or cell.protocol != "fixed":
         return cell.id
     same = {k: v for k, v in cell.identity.items() if k not in ("seed", "sampler", "method")}
     config = _shared(method, cell.config)

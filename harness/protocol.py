@@ -105,22 +105,35 @@ def accuracy_of(
 def packed_evaluator(
     method: type[Method], protocol: str, task: Callable[[], Task], test: Evaluation
 ) -> Evaluator:
-    """Evaluates candidates in packs: those that can train together do (`harness.packing`).
+    """Evaluates a grid in packs: candidates that can train together do (`harness.packing`).
 
     A pack is made of one cell's candidates alone, so that the same search gives the same numbers.
     """
 
     def evaluate(grid: list[dict[str, Any]]) -> list[float]:
         found = [0.0] * len(grid)
-        configs = [build_config(method.Config, values) for values in grid]
         for members in alike(method, grid):
-            tasks = [task() for _ in members]
-            pairs = [(configs[i], own) for i, own in zip(members, tasks, strict=True)]
-            for i, own, fitted in zip(members, tasks, method.fit_together(pairs), strict=True):
-                found[i] = _accuracy(fitted, protocol, own, test)
+            pack = [grid[i] for i in members]
+            accuracies = pack_accuracies(method, pack, protocol, task, test)
+            for i, accuracy in zip(members, accuracies, strict=True):
+                found[i] = accuracy
         return found
 
     return evaluate
+
+
+def pack_accuracies(
+    method: type[Method],
+    pack: Sequence[Mapping[str, Any]],
+    protocol: str,
+    task: Callable[[], Task],
+    test: Evaluation,
+) -> list[float]:
+    """Top-1 in percent of candidates (JSON values) that train together; see `accuracy_of`."""
+    tasks = [task() for _ in pack]
+    configs = [build_config(method.Config, values) for values in pack]
+    fitted = method.fit_together(list(zip(configs, tasks, strict=True)))
+    return [_accuracy(f, protocol, own, test) for f, own in zip(fitted, tasks, strict=True)]
 
 
 def _accuracy(

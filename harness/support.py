@@ -55,7 +55,7 @@ class ImageSupport(Support):
 
     @property
     def features(self) -> Tensor:
-        return self._cached({"view": "plain"}, lambda: to_tensor(self._images, self._backbone))
+        return self._cached({"view": "plain"}, lambda: self._batched(self._plain))
 
     def views(self, count: int) -> Tensor:
         return torch.stack([self._view(number) for number in range(count)])
@@ -71,21 +71,26 @@ class ImageSupport(Support):
         generator = seeds.generator("view", self._drawn.id, number)
         key = {"view": number, "augment": self._how.model_dump(mode="json")}
 
-        def augmented() -> Tensor:
-            starts = range(0, len(self._images), BATCH)
-            chunks = [self._images[start : start + BATCH] for start in starts]
-            return torch.cat([self._augmented(chunk, generator) for chunk in chunks])
+        return self._cached(
+            key, lambda: self._batched(lambda chunk: self._augmented(chunk, generator))
+        )
 
-        return self._cached(key, augmented)
+    def _batched(self, view: Callable[[Sequence[np.ndarray]], Tensor]) -> Tensor:
+        """(N, d) features of all images, `BATCH` of them in memory as pixels at a time."""
+        chunks = (self._images[i : i + BATCH] for i in range(0, len(self._images), BATCH))
+        return torch.cat([encode(view(chunk), self._backbone) for chunk in chunks])
 
-    def _cached(self, view: dict[str, object], images: Callable[[], Tensor]) -> Tensor:
+    def _plain(self, images: Sequence[np.ndarray]) -> Tensor:
+        return to_tensor(images, self._backbone)
+
+    def _cached(self, view: dict[str, object], features: Callable[[], Tensor]) -> Tensor:
         key = {
             **encoder_key(self._backbone),
             "dataset": self._drawn.dataset,
             "items": self._drawn.paths,
             **view,
         }
-        found = self._cache.get(key, lambda: encode(images(), self._backbone))
+        found = self._cache.get(key, features)
         # A copy: a method may train what it is given, and the cache outlives the cell.
         return found.to(self._backbone.device, copy=True)
 

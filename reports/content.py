@@ -73,8 +73,8 @@ def gather(
     Records of other cells are ignored.
     """
     frame = cell_frame(cells, records)
-    draws = one_seed_per_draw(frame)
-    grid = broadcast(draws, draws)
+    draws, averaged = one_seed_per_draw(frame), one_seed_per_draw(frame, everywhere=True)
+    grid = broadcast(averaged, averaged)
     retention = retention_frame(frame, records)
     at = standing(grid, frame, retention)
     used = [records[cell] for cell in frame["cell_id"] if cell in records]
@@ -86,7 +86,7 @@ def gather(
         standing=at,
         leaderboard=leaderboard(at),
         tables={
-            "per_dataset": dataset_tables(grid, at),
+            "per_dataset": dataset_tables(broadcast(draws, draws), at),
             **_where_any("base_to_new", base_to_new_tables(grid, retention, at)),
             **_where_any("transfer", transfer_tables(grid, retention, at)),
             "forgetting": forgetting_tables(grid, retention, at),

@@ -131,6 +131,7 @@ def _alike(grid: pd.DataFrame, row: str, others: list[str]) -> str:
     chosen = grid.loc[grid["chosen"] != ""].groupby("row")["chosen"].first()
     settings = {name: json.loads(text) for name, text in chosen.items()}
     mine = settings.get(row, {})
+    others = [other for other in others if other in settings] or others
     for other in others:
         theirs = settings.get(other, {})
         if all(mine[key] == theirs[key] for key in mine.keys() & theirs.keys()):

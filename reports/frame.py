@@ -115,12 +115,21 @@ def repeated_draws(frame: pd.DataFrame) -> pd.DataFrame:
     return agreed.assign(first=first).loc[first < agreed["seed"], [*axes, "first"]]
 
 
-def one_seed_per_draw(frame: pd.DataFrame) -> pd.DataFrame:
-    """`frame` without the seeds that repeat a draw: an interval over draws must not count them."""
+def one_seed_per_draw(frame: pd.DataFrame, everywhere: bool = False) -> pd.DataFrame:
+    """`frame` without the seeds that repeat a draw: an interval over draws must not count them.
+
+    With `everywhere`, without the seeds that repeat one on every data set: an average over data
+    sets varies with a seed as long as one of them does.
+    """
     again = repeated_draws(frame)
     if again.empty:
         return frame
     axes = ["dataset", "shots", "seed"]
+    if everywhere:
+        axes = ["shots", "seed"]
+        drawn = frame[frame["shots"] > 0].groupby(axes)["dataset"].nunique()
+        repeated = again.groupby(axes)["dataset"].nunique()
+        again = (repeated[repeated == drawn.reindex(repeated.index)]).reset_index()
     gone = pd.MultiIndex.from_frame(again[axes])
     return frame[~pd.MultiIndex.from_frame(frame[axes]).isin(gone)].reset_index(drop=True)
 

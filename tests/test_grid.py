@@ -392,14 +392,25 @@ def test_a_search_trains_its_candidates_together(
         assert one.chosen == other.chosen
 
 
-def test_a_pack_that_fails_fails_as_cells(
-    plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("executor", ["serial", "ray"])
+def test_cells_of_a_pack_that_fails_run_one_by_one(
+    plan_of: MakePlan, tmp_path: Path, executor: str
 ) -> None:
-    def broken(replicas: Any) -> Any:
-        raise ValueError("no replicas today")
+    text = with_plugin("Unpackable", "{rate: [1.0, 2.0]}", PACKED)
+    plan = plan_of(text).keep(lambda cell: cell.note == "unpackable")
+    run = Run(plan, tmp_path / "r", executor, workers=1, pack=True)
+    assert (run.result.ran, run.result.failed) == (12, 0)
+    assert run.retried() == ["its pack of 6 failed (no replicas today)"] * 12
+    assert {record.provenance["replicas"] for record in run.contents.records.values()} == {1}
 
-    monkeypatch.setattr(CLIPAdapter, "fit_together", broken)
-    run = Run(plan_of(PACKED), tmp_path / "r", pack=True)
-    assert run.result.failed == 12
-    failures = [record.failure for record in run.contents.failures.values()]
-    assert all(f is not None and f.message == "no replicas today" for f in failures)
+
+def test_tune_searches_in_the_packs_of_the_serial_search(plan_of: MakePlan, tmp_path: Path) -> None:
+    text = PACKED.replace("seeds: [1, 2, 3]", "seeds: [1]\nprotocol: val_search").replace(
+        "lr: [0.1, 1.0]}", "ratio: 0.5}, search: {ratio: [0.2, 0.6], lr: [0.1, 1.0]}"
+    )
+    plan = plan_of(text).keep(lambda cell: cell.label == "clip_adapter" and cell.shots == 2)
+    serial = Run(plan, tmp_path / "serial")
+    tuned = Run(plan, tmp_path / "tuned", "ray", workers=2, tune=True)
+    (cell,) = plan.cells
+    one, other = (run.contents.records[cell.id] for run in (serial, tuned))
+    assert len(one.search) == 4 and one.search == other.search and one.metrics == other.metrics

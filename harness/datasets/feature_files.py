@@ -132,7 +132,9 @@ def load_features(
             _check_finite(rows, path)
         return data.fingerprint
 
-    files = [*path.glob("*.npy"), *([] if text is None else [text])] if path.is_dir() else []
+    files = list(path.glob("*.npy")) if path.is_dir() else []
+    if files and text is not None:
+        files += text.glob("*.npy") if text.is_dir() else [text]
     if sum(file.stat().st_size for file in files) < LARGE:
         for rows in splits.values():
             _check_finite(rows, path)

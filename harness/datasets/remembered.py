@@ -26,8 +26,8 @@ def remembered(files: Iterable[Path], options: Any, compute: Callable[[], str]) 
     path = _folder() / name
     try:
         return path.read_text(encoding="ascii")
-    except (FileNotFoundError, NotADirectoryError):
-        pass
+    except OSError:
+        pass  # not there, or not to be read: computed, and the warning below says what is wrong
     found = compute()
     try:
         write_bytes(path, found.encode("ascii"))

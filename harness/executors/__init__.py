@@ -50,6 +50,14 @@ def jobs(cells: Sequence[Cell], settings: Settings) -> list[tuple[Cell, ...]]:
     return packs(cells) if settings.pack else [(cell,) for cell in cells]
 
 
+def why_alone(outcomes: Sequence[Outcome]) -> str | None:
+    """Why the cells of a pack are to run one by one, or None: one bad cell fails a whole pack."""
+    first = outcomes[0]
+    if not first.pack_failed or first.device_lost or first.record.failure is None:
+        return None
+    return f"its pack of {len(outcomes)} failed ({first.record.failure.message.splitlines()[0]})"
+
+
 class Executor(Protocol):
     """Runs cells and tells what happens, in any order. Closing the iterator stops the work."""
 

@@ -21,7 +21,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from harness.cell import Kind, Outcome, failure_record, run_cell, run_together
 from harness.errors import HarnessError
-from harness.executors import ATTEMPTS, Event, Settings, jobs
+from harness.executors import ATTEMPTS, Event, Settings, jobs, why_alone
 from harness.plan import Cell
 from harness.resources import Resources
 
@@ -118,7 +118,8 @@ class _Pool:
         lost = [outcome.record.failure for outcome in outcomes if outcome.device_lost]
         if not lost:
             self._idle.append(actor)
-            return outcomes, ""
+            why = why_alone(outcomes)
+            return (outcomes, "") if why is None else (None, why)
         ray.kill(actor)  # no other cell can run in its process
         self._idle.append(self._new())
         if attempt < ATTEMPTS and lost[0] is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from harness.cell import Outcome, run_cell, run_together
 from harness.device_loss import DeviceLost
-from harness.executors import Event, Settings, jobs
+from harness.executors import Event, Settings, jobs, why_alone
 from harness.plan import Cell
 from harness.resources import Resources
 
@@ -22,10 +23,17 @@ class SerialExecutor:
     def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]:
         resources = Resources(settings.cache, settings.device, settings.threads)
         again: list[Cell] = []
-        for job in jobs(cells, settings):
+        queue = deque(jobs(cells, settings))
+        while queue:
+            job = queue.popleft()
             for cell in job:
                 yield Event("started", cell)
-            for cell, outcome in zip(job, run_together(job, resources), strict=True):
+            outcomes = run_together(job, resources)
+            if (why := why_alone(outcomes)) is not None:
+                queue.extendleft((cell,) for cell in reversed(job))
+                yield from (Event("retried", cell, message=why) for cell in job)
+                continue
+            for cell, outcome in zip(job, outcomes, strict=True):
                 failure = outcome.record.failure
                 if failure is not None and failure.kind == "memory":
                     again.append(cell)

@@ -181,6 +181,20 @@ def test_a_draw_under_two_seeds_counts_once() -> None:
     assert any("a, 16 shots: seeds 1, 2, 3 drew the same images" in w for w in report.warnings)
 
 
+def test_an_average_keeps_a_seed_that_differs_on_one_data_set() -> None:
+    cells = grid(methods=["zero_shot", "lora"], datasets=["a", "b"], shots=[16])
+    results = records(cells)
+    for cell in cells:  # all images of a are drawn, those of b vary
+        draw = results[cell.id].draw
+        if cell.dataset == "a" and draw is not None:
+            whole = dataclasses.replace(draw, id="all")
+            results[cell.id] = dataclasses.replace(results[cell.id], draw=whole)
+    report = gather(cells, results)
+    assert csv(report, "leaderboard").set_index("label").loc["lora", "draws_16"] == 3
+    each = csv(report, "per_dataset").query("label == 'lora'").set_index("dataset")["draws"]
+    assert (each["a"], each["b"]) == (1, 3)
+
+
 def test_rows_that_do_not_share_a_draw_stay_paired_by_seed() -> None:
     cells = grid(methods=["lora", "coop"], datasets=["a"], shots=[4], seeds=[1, 2])
     results = records(cells)
