@@ -274,11 +274,17 @@ def test_serial_and_ray_give_the_same_records_bit_for_bit(
 def test_searching_by_ray_tune_finds_what_the_serial_search_finds(
     plan_of: MakePlan, tmp_path: Path
 ) -> None:
+    """Of a method whose candidates train one by one, and of one whose candidates are packed."""
     text = with_plugin("Chooser", text=ONE_SET).replace(
         "backbone: glyphs", "backbone: glyphs\nprotocol: val_search"
     )
-    plan = plan_of(text).keep(lambda cell: cell.label == "chooser")
+    text += (
+        "  - name: clip_adapter\n    config: {steps: 12, views: 2, ratio: 0.5}\n"
+        "    search: {ratio: [0.2, 0.6], lr: [0.1, 1.0]}\n"
+    )
+    plan = plan_of(text).keep(lambda cell: cell.label in ("chooser", "clip_adapter"))
     serial = Run(plan, tmp_path / "serial")
+    assert [len(serial.contents.records[cell.id].search) for cell in plan.cells][-1] == 4
     tuned = Run(plan, tmp_path / "tuned", "ray", workers=2, tune=True)
     assert tuned.contents.failures == {}
     assert numbers(tuned.contents.records) == numbers(serial.contents.records)
@@ -354,10 +360,11 @@ methods:
 def test_packed_records_are_those_of_single_cells(
     plan_of: MakePlan, tmp_path: Path, executor: str
 ) -> None:
-    plan = plan_of(PACKED)
+    plan = plan_of(with_plugin("Unpackable", "{rate: [1.0, 2.0]}", PACKED))
     single = Run(plan, tmp_path / "single")
     packed = Run(plan, tmp_path / "packed", executor, workers=2, pack=True)
-    assert packed.result.ran == len(plan.cells) == 1 + 2 * 3 * 3
+    assert packed.result.ran == len(plan.cells) == 1 + 2 * 3 * 5
+    assert packed.result.failed == 0
     replicas = {1: 0, 3: 0, 6: 0}
     for cell in plan.cells:
         one, other = (run.contents.records[cell.id] for run in (single, packed))
@@ -372,8 +379,10 @@ def test_packed_records_are_those_of_single_cells(
             for run in (single, packed)
         ]
         assert (guesses[0] == guesses[1]).all()
-    # By shots: six adapters (two rates, three seeds) and three caches; zero-shot by itself.
-    assert replicas == {1: 1, 3: 6, 6: 12}
+    # By shots: six adapters (two rates, three seeds) and three caches; zero-shot by itself, and
+    # the twelve cells of a method whose packs of six failed.
+    assert replicas == {1: 1 + 12, 3: 6, 6: 12}
+    assert packed.retried() == ["its pack of 6 failed (no replicas today)"] * 12
 
 
 def test_a_search_trains_its_candidates_together(
@@ -390,27 +399,3 @@ def test_a_search_trains_its_candidates_together(
         one, other = (run.contents.records[cell.id] for run in (single, packed))
         assert len(one.search) == 4 and one.search == other.search
         assert one.chosen == other.chosen
-
-
-@pytest.mark.parametrize("executor", ["serial", "ray"])
-def test_cells_of_a_pack_that_fails_run_one_by_one(
-    plan_of: MakePlan, tmp_path: Path, executor: str
-) -> None:
-    text = with_plugin("Unpackable", "{rate: [1.0, 2.0]}", PACKED)
-    plan = plan_of(text).keep(lambda cell: cell.note == "unpackable")
-    run = Run(plan, tmp_path / "r", executor, workers=1, pack=True)
-    assert (run.result.ran, run.result.failed) == (12, 0)
-    assert run.retried() == ["its pack of 6 failed (no replicas today)"] * 12
-    assert {record.provenance["replicas"] for record in run.contents.records.values()} == {1}
-
-
-def test_tune_searches_in_the_packs_of_the_serial_search(plan_of: MakePlan, tmp_path: Path) -> None:
-    text = PACKED.replace("seeds: [1, 2, 3]", "seeds: [1]\nprotocol: val_search").replace(
-        "lr: [0.1, 1.0]}", "ratio: 0.5}, search: {ratio: [0.2, 0.6], lr: [0.1, 1.0]}"
-    )
-    plan = plan_of(text).keep(lambda cell: cell.label == "clip_adapter" and cell.shots == 2)
-    serial = Run(plan, tmp_path / "serial")
-    tuned = Run(plan, tmp_path / "tuned", "ray", workers=2, tune=True)
-    (cell,) = plan.cells
-    one, other = (run.contents.records[cell.id] for run in (serial, tuned))
-    assert len(one.search) == 4 and one.search == other.search and one.metrics == other.metrics
