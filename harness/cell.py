@@ -19,7 +19,7 @@ from harness.datasets.columns import columns_of
 from harness.device_loss import device_lost
 from harness.evaluation import Evaluation
 from harness.metrics import measure, measure_retention
-from harness.packing import can_pack
+from harness.packing import search_packs
 from harness.plan import Cell
 from harness.protocol import (
     Choice,
@@ -34,7 +34,7 @@ from harness.protocol import (
 from harness.provenance import provenance
 from harness.record import Cost, Draw, Failure, Record, Retention
 from harness.resources import Resources, StaleWorker
-from harness.task import Classifier, FeaturesOnlyError, Method, NotApplicable, Task
+from harness.task import Classifier, FeaturesOnlyError, NotApplicable, Task
 from harness.transfer import carry_over
 from harness.variants import build_config
 
@@ -167,10 +167,8 @@ def _fit(cell: Cell, resources: Resources, attempt: int, parallel: Evaluator | N
 
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
     base = build_config(method.Config, cell.config)
-    # A search of the method's own may ask for few points of the grid; and a cell that is tried
-    # again, for want of memory say, tries its candidates one by one.
-    whole_grid = method.search is Method.search
-    if parallel is None and can_pack(method, cell.precision) and whole_grid and attempt == 1:
+    # A cell that is tried again, for want of memory say, tries its candidates one by one.
+    if parallel is None and attempt == 1 and search_packs(method, cell.precision):
         parallel = packed_evaluator(method, cell.protocol, task, test)
     choice = choose(method, base, cell.search, cell.protocol, task, test, parallel)
     last = task()

@@ -26,6 +26,12 @@ def can_pack(method: type[Method], precision: str) -> bool:
     return method.packs is not None and precision != "fp16-amp"
 
 
+def search_packs(method: type[Method], precision: str) -> bool:
+    """Whether the candidates of a search train together: not those of a method's own search, which
+    may ask for few points of the grid."""
+    return can_pack(method, precision) and method.search is Method.search
+
+
 def packs(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
     """Cells grouped to be run together, in the order of each group's first."""
     groups: dict[str, list[list[Cell]]] = {}

@@ -14,12 +14,12 @@ from typing import Any
 from ray import tune
 
 from harness.executors import Settings
-from harness.packing import alike, can_pack
+from harness.packing import alike, search_packs
 from harness.plan import Cell
 from harness.protocol import Evaluator
 from harness.registry import find_method
 from harness.resources import Resources
-from harness.task import Method, NotApplicable
+from harness.task import NotApplicable
 
 
 class _Trial(tune.Trainable):
@@ -95,6 +95,6 @@ def tune_evaluator(cell: Cell, settings: Settings) -> Evaluator:
 def _packs(cell: Cell, grid: list[dict[str, Any]]) -> list[list[int]]:
     """Numbers of the candidates that one trial evaluates: the packs of the serial search."""
     method = find_method(cell.method)
-    if can_pack(method, cell.precision) and method.search is Method.search:
+    if search_packs(method, cell.precision):
         return alike(method, grid)
     return [[number] for number in range(len(grid))]
