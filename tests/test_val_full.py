@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from running import ONE_SET, Run, with_plugin
 from small_suite import SMALL, MakePlan
-from test_grid import ONE_SET, Run, with_plugin
 
 from harness.datasets import load_dataset
 from harness.errors import HarnessError
