@@ -51,6 +51,7 @@ from methods.lora import LoRA
 from methods.tip_adapter import TipAdapterF
 from reports import assemble
 
+SUITES = Path(__file__).parents[1] / "suites"
 STEPS = 20
 METHODS: dict[str, Method] = {
     "coop": CoOp(CoOp.Config(steps=STEPS, views=2)),
@@ -162,13 +163,14 @@ def workers_axis(folder: Path) -> Iterator[Row]:
 def prediction(folder: Path) -> tuple[float, float]:
     """Predicted and measured seconds of a suite none of whose cells has run here, serially.
 
-    Learnt from digits at 1 and 4 shots; predicted: georgian and letters, other steps and batches.
+    Learnt from suites/calibration.yaml: digits and letters at 2 shots. Predicted: georgian and
+    cards, Comp-LoRA as well, other steps and scored images.
     """
-    known = planned(folder, datasets="[digits]", shots="[1, 4]", steps=30, batch=8)
+    known = make_plan(load_suite(SUITES / "calibration.yaml"))
     run(known, folder / "calibration", 0)
     contents = Store(folder / "calibration").load(cell.id for cell in known.cells)
     estimator = Estimator(contents.records.values())
-    other = planned(folder, datasets="[georgian, letters]", shots="[1, 8]", steps=60, batch=16)
+    other = planned(folder, datasets="[georgian, cards]", shots="[1, 8]", steps=60, batch=16)
     predicted = estimator.total(other.cells)
     assert predicted is not None
     return predicted, run(other, folder / "predicted", 0)

@@ -1,10 +1,12 @@
 """How long cells will take: as long as the same cells took, or by a cost model learnt from others.
 
 The model is seconds = Σ rate × count, with what a method says of its work (`harness.task.Work`):
-a constant, optimiser steps, prompts and images with gradient, and images without. The rates are
-fitted, non-negative, to the store's records of one backbone; so it needs no knowledge of any method
-and no benchmark, only that something has run, on the machine that the estimate is for. Counts
-stand for what one pass costs on average: prompts of unusual length make it less exact.
+a constant, optimiser steps, those of them that pass through the image encoder and through the text
+encoder (starting a pass costs the same whatever its batch), images and prompts with gradient, and
+images without. The rates are fitted, non-negative, to the store's records of one backbone; so it
+needs no knowledge of any method, only that something has run, on the machine that the estimate is
+for: best suites/calibration.yaml, in which these counts vary apart from each other. Counts stand for
+what one pass costs on average: prompts of unusual length make it less exact.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
@@ -23,7 +25,31 @@ from harness.variants import build_config
 
 FEWEST = 8
 """Records that a cost model is fitted to, at least."""
-TERMS = ("constant", "steps", "prompts_trained", "images_trained", "images")
+TERMS = (
+    "constant",
+    "steps",
+    "image_steps",
+    "prompt_steps",
+    "images_trained",
+    "prompts_trained",
+    "images",
+)
+
+
+Draw = tuple[str, int, int]
+"""Data set, shots, seed."""
+
+
+@dataclass
+class Views:
+    """The cached views of one draw, whichever methods read them."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    def add(self, cost: Cost) -> None:
+        self.count = max(self.count, cost.work.get("views", 0))
+        self.seconds += cost.feature_seconds
 
 
 class Estimator:
@@ -38,6 +64,7 @@ class Estimator:
         self._costs: dict[str, list[Cost]] = defaultdict(list)
         self._rates: dict[str, tuple[int, Sequence[float]]] = {}
         self._works: dict[str, dict[str, int]] = {}
+        self._views: dict[str, dict[Draw, Views]] = defaultdict(lambda: defaultdict(Views))
         for record in records:
             self.add(record)
 
@@ -46,7 +73,11 @@ class Estimator:
         if record.cost is None:
             return
         self._alike[_key(record.cell)].append(_seconds(record.cost))
-        self._costs[record.cell["backbone"]["name"]].append(record.cost)
+        backbone = record.cell["backbone"]["name"]
+        self._costs[backbone].append(record.cost)
+        if record.draw is not None and record.cost.feature_seconds:
+            draw = (record.cell["dataset"]["name"], record.cell["shots"], record.cell["seed"])
+            self._views[backbone][draw].add(record.cost)
 
     def cell(self, cell: Cell) -> float | None:
         """Expected seconds of one cell, without frozen features that cells share."""
@@ -73,7 +104,7 @@ class Estimator:
     def total(self, cells: Iterable[Cell], workers: int = 1) -> float | None:
         """Expected seconds of all of them, spread over workers; None where one is not known.
 
-        Cached views are counted once per draw, at the rate of an image without gradient.
+        Cached views are counted once per draw.
         """
         cells = list(cells)
         each = [self.cell(cell) for cell in cells]
@@ -81,13 +112,20 @@ class Estimator:
             return None
         views: dict[Any, float] = {}
         for cell in cells:
-            rates = self.rates(cell.backbone)
-            if rates is not None:
-                draw = (cell.backbone, cell.dataset, cell.shots, cell.seed)
-                seconds = rates[-1] * self._work(cell)["views"]
-                views[draw] = max(seconds, views.get(draw, 0.0))
+            draw = (cell.backbone, cell.dataset, cell.shots, cell.seed)
+            seconds = self.view(cell.backbone) * self._work(cell)["views"]
+            views[draw] = max(seconds, views.get(draw, 0.0))
         whole = sum(seconds for seconds in each if seconds is not None) + sum(views.values())
         return whole / max(1, workers)
+
+    def view(self, backbone: str) -> float:
+        """Seconds to augment and encode one image without gradient, where views were cached; else
+        what scoring one takes, or 0."""
+        drawn = [views for views in self._views[backbone].values() if views.count]
+        if drawn:
+            return sum(views.seconds for views in drawn) / sum(views.count for views in drawn)
+        rates = self.rates(backbone)
+        return 0.0 if rates is None else rates[-1]
 
     def _work(self, cell: Cell) -> dict[str, int]:
         if cell.id not in self._works:  # asked for again and again while a run goes on
@@ -98,14 +136,14 @@ class Estimator:
 def fit_rates(costs: Sequence[Cost]) -> Sequence[float]:
     """Non-negative rates that make the relative errors of seconds = Σ rate × count least squares.
 
-    Cells of under a second weigh as if they took one: their error costs nobody anything.
+    Cells of under a tenth of a second weigh as if they took one: timers and warm-up rule there.
     """
     import numpy as np
     from scipy.optimize import nnls
 
     seconds = np.array([_seconds(cost) for cost in costs])
     counts = np.array([counts_of(cost.work, 1 + cost.evaluations) for cost in costs])
-    weights = 1 / np.maximum(seconds, 1.0)
+    weights = 1 / np.maximum(seconds, 0.1)
     scale = np.maximum(counts.max(axis=0), 1.0)
     rates, _ = nnls(counts / scale * weights[:, None], seconds * weights)
     return [float(rate) for rate in rates / scale]
@@ -122,10 +160,9 @@ def work_of(cell: Cell) -> dict[str, int]:
 def counts_of(work: Mapping[str, int], fits: int) -> tuple[float, ...]:
     """The counts of `TERMS` of a cell that fits `fits` times and is scored once."""
     again = work["scored"] if work["adapts_images"] else 0
-    steps, prompts, trained, images = (
-        fits * work[name] for name in ("steps", "prompts_trained", "images_trained", "images")
-    )
-    return (1.0, steps, prompts, trained, images + again)
+    steps, images, prompts = work["steps"], work["images_trained"], work["prompts_trained"]
+    fitting = (steps, steps * bool(images), steps * bool(prompts), images, prompts, work["images"])
+    return (1.0, *(fits * count for count in fitting[:-1]), fits * fitting[-1] + again)
 
 
 def candidates_of(method: Any, identity: Mapping[str, Any]) -> int:

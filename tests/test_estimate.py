@@ -12,13 +12,13 @@ from harness.backbones.spec import BackboneSpec
 from harness.estimate import FEWEST, Estimator, counts_of, fit_rates, work_of
 from harness.gpu_hours import TOKENS, gpu_hours, pass_flops
 from harness.plan import Cell, outline
-from harness.record import Cost, Record
+from harness.record import Cost, Draw, Record
 from harness.suite import load_suite
 
-RATES = (0.2, 1e-3, 2e-4, 5e-3, 1e-3)
+RATES = (0.2, 1e-3, 8e-3, 2e-3, 5e-3, 2e-4, 1e-3)
 WITH_LORA = SMALL.replace("seeds: [1]", "seeds: [1, 2]") + (
     "  - {name: coop, config: {steps: [5, 20], views: 2}}\n"
-    "  - {name: lora, config: {steps: [5, 40], batch: 8}}\n"
+    "  - {name: lora, config: {steps: [5, 40], batch: [4, 8]}}\n"
     "  - {name: lora, label: text, config: {steps: 20, encoders: text, views: 3}}\n"
     "  - {name: clip_adapter, config: {steps: 30, batch: 4}}\n"
 )
@@ -76,7 +76,7 @@ def test_work_is_counted(plan_of: MakePlan) -> None:
         "views": 2 * 2 * digits,
         "scored": scored["digits"],
     }
-    assert work("lora(steps=40)", "georgian", 1) == {
+    assert work("lora(steps=40, batch=8)", "georgian", 1) == {
         "steps": 40,
         "images_trained": 40 * 8,
         "prompts_trained": 40 * georgian,
@@ -105,6 +105,22 @@ def test_views_are_counted_once_per_draw(plan_of: MakePlan) -> None:
     assert len(draws) < len(cells)
     assert estimator.total(cells) == pytest.approx(expected, rel=0.01)
     assert estimator.total(cells, workers=2) == pytest.approx(expected / 2, rel=0.01)
+
+
+def test_the_cost_of_views_is_that_of_the_cells_that_made_them(plan_of: MakePlan) -> None:
+    """Of two methods that read a draw's views, the first pays; a draw found in the cache tells
+    nothing."""
+    cells = [c for c in plan_of(WITH_LORA).cells if c.label in ("coop(steps=5)", "coop(steps=20)")]
+    each, paid = 0.03, set()
+    estimator = Estimator()
+    for cell in cells:
+        draw, work = (cell.dataset, cell.shots, cell.seed), work_of(cell)
+        made = draw not in paid and cell.dataset == "digits"
+        paid.add(draw)
+        cost = replace(cost_of(work), feature_seconds=each * work["views"] if made else 0.0)
+        drawn = Draw("draw", "coop", 1, "", 0)
+        estimator.add(Record(cell.id, cell.label, dict(cell.identity), "ok", cost=cost, draw=drawn))
+    assert estimator.view("glyphs") == pytest.approx(each)
 
 
 def test_operations_of_vit_b_32() -> None:

@@ -23,6 +23,9 @@ from harness.verbs.missing import WAITING, show_missing, waiting_row
 from harness.verbs.run import cores
 
 STATES = ("done", "failed", "stale", "new")
+UNKNOWN = (
+    "unknown: too little has run here on this backbone (suites/calibration.yaml is for finding out)"
+)
 
 
 def show_plan(
@@ -61,9 +64,7 @@ def show_plan(
     _show_counts(console, suite, states, waiting=bool(plan.waiting))
     workers = workers or cores()
     seconds = estimator.total(standing.to_do, workers)
-    time = (
-        "unknown (nothing alike has run here)" if seconds is None else f"about {duration(seconds)}"
-    )
+    time = UNKNOWN if seconds is None else f"about {duration(seconds)}"
     console.print(f"{len(standing.to_do)} cells to run; with {workers} worker(s): {time}")
     _show_gpu_hours(console, plan, tflops)
     show_missing(console, plan)
