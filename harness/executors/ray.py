@@ -73,6 +73,7 @@ class _Pool:
     def run(self, cells: Sequence[Cell]) -> Iterator[Event]:
         queue = deque((job, 1) for job in jobs(cells, self._settings))
         alone: deque[tuple[tuple[Cell, ...], int]] = deque()
+        finished: list[Event] = []
         self._idle = [self._new() for _ in range(min(self._size, len(queue)))]
         while queue or self._busy or alone:
             if not queue and not self._busy:
@@ -83,6 +84,8 @@ class _Pool:
                 actor = self._idle.pop()
                 self._busy[actor.run.remote(job, attempt)] = (actor, job, attempt)
                 yield from (Event("started", cell) for cell in job)
+            yield from finished  # written down while the workers have their next cells
+            finished = []
             (reference,), _ = ray.wait(list(self._busy), num_returns=1)
             actor, job, attempt = self._busy.pop(reference)
             outcomes, message = self._outcomes(reference, actor, job, attempt)
@@ -98,7 +101,8 @@ class _Pool:
                     alone.append(((cell,), attempt + 1))
                     yield Event("retried", cell, message=failure.message)
                 else:
-                    yield Event("finished", cell, outcome)
+                    finished.append(Event("finished", cell, outcome))
+        yield from finished
 
     def _outcomes(
         self, reference: Any, actor: Any, job: tuple[Cell, ...], attempt: int
