@@ -4,9 +4,9 @@ The model is seconds = Σ rate × count, with what a method says of its work (`h
 a constant, optimiser steps, those of them that pass through the image encoder and through the text
 encoder (starting a pass costs the same whatever its batch), images and prompts with gradient, and
 images without. The rates are fitted, non-negative, to the store's records of one backbone; so it
-needs no knowledge of any method, only that something has run, on the machine that the estimate is
-for: best suites/calibration.yaml, in which these counts vary apart from each other. Counts stand for
-what one pass costs on average: prompts of unusual length make it less exact.
+needs no knowledge of any method, only that something has run on the machine that the estimate is
+for: best suites/calibration.yaml, in which these counts vary apart from each other. Counts stand
+for what one pass costs on average: prompts of unusual length make it less exact.
 """
 
 from __future__ import annotations
