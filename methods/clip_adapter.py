@@ -49,8 +49,8 @@ class Config:
 
 
 def mixed(x: Tensor, down: Tensor, up: Tensor, ratio: float | Tensor) -> Tensor:
-    """y = a·A(x) + (1−a)·x, A(x) = ReLU(up ReLU(down x)), of (…, n, d) features."""
-    adapted = ((x @ down.mT).relu() @ up.mT).relu()
+    """y = a·A(x) + (1−a)·x, A(x) = ReLU(ReLU(x·down)·up), of (…, n, d) features."""
+    adapted = ((x @ down).relu() @ up).relu()
     return ratio * adapted + (1 - ratio) * x
 
 
@@ -59,7 +59,7 @@ class AdapterClassifier(Classifier):
     """logits = τ y·t_c / ‖y‖, y = `mixed`(x).
 
     x is the unnormalised frozen image feature, `text` (C, d) unit text features, `down`
-    (d/reduction, d), `up` (d, d/reduction), no biases. With other names the adapter stays.
+    (d, d/reduction), `up` (d/reduction, d), no biases. With other names the adapter stays.
     """
 
     backbone: Backbone
@@ -99,8 +99,10 @@ class CLIPAdapter(FeatureMethod):
     def start(self, task: Task) -> dict[str, Tensor]:
         d = task.backbone.feature_dim
         hidden = max(1, d // self.config.reduction)
-        down = kaiming_uniform(hidden, d, task.generator).to(task.device)
-        return {"down": down, "up": kaiming_uniform(d, hidden, task.generator).to(task.device)}
+        down = kaiming_uniform(hidden, d, task.generator)
+        up = kaiming_uniform(d, hidden, task.generator)
+        # Laid out so that gradients of batched products come as the tensors lie.
+        return {k: t.T.contiguous().to(task.device) for k, t in (("down", down), ("up", up))}
 
     def constants(self, task: Task) -> dict[str, Tensor]:
         return {"ratio": torch.tensor([[self.config.ratio]], device=task.device)}
@@ -111,7 +113,7 @@ class CLIPAdapter(FeatureMethod):
 
     def optimizer(self, parameters: Sequence[Tensor]) -> Optimizer:
         c = self.config
-        return SGD(parameters, c.lr, momentum=c.momentum, weight_decay=c.weight_decay)
+        return SGD(parameters, c.lr, momentum=c.momentum, weight_decay=c.weight_decay, fused=True)
 
     def training(self, images: int, shots: int) -> Training:
         steps, rate = coop_budget(self.config, images, shots)

@@ -7,8 +7,9 @@ replicas, so that each one's gradient is its own.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,20 +26,26 @@ if TYPE_CHECKING:
     from methods.feature_method import FeatureMethod, Training
 
 Replica = tuple["FeatureMethod", Task]
-CACHED = 2**18
-"""Trained numbers of a pack on a CPU, at most. With gradients and momenta about 3 MiB, a core's
-share of the cache; beyond it replicas wait for memory and are faster one by one."""
+CACHED = 2**20
+"""Trained numbers of a pack on a CPU, at most: beyond about this, replicas wait for memory and gain
+nothing from company (24 CLIP-Adapters of CLIP's width take 18 times one in packs of 2, 13 times in
+packs of 8 and in one)."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Replicas of equal configuration: they share an optimiser and its learning rate."""
+    """Replicas of equal configuration: `rows` of the stacked tensors, at one learning rate."""
 
-    members: list[int]
-    tensors: dict[str, Tensor]
-    """(members, …) each."""
-    optimizer: Optimizer
+    rows: slice
+    views: dict[str, Tensor]
+    """Of these rows; what the optimiser holds."""
     rate: Callable[[int], float]
+
+    def hand_over(self, tensors: Mapping[str, Tensor]) -> None:
+        """Give the views their rows of the gradient."""
+        for name, view in self.views.items():
+            gradient = tensors[name].grad
+            view.grad = None if gradient is None else gradient[self.rows]
 
 
 def train_together(replicas: Sequence[Replica]) -> list[Classifier | FloatingPointError]:
@@ -72,28 +79,28 @@ def _train(replicas: Sequence[Replica]) -> list[Classifier | FloatingPointError]
             return [method.fit(task)]
         except FloatingPointError as error:
             return [error]
-    groups = _groups(replicas)
-    order = [member for group in groups for member in group.members]
-    sorted_replicas = [replicas[member] for member in order]
-    parts = [replica.constants(own) for replica, own in sorted_replicas]
-    constants = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+    order = _by_configuration(replicas)
+    sorted_replicas = [replicas[number] for number in order]
+    starts = [replica.start(own) for replica, own in sorted_replicas]
+    tensors = _stacked(starts)
+    groups, optimizer = _groups(sorted_replicas, tensors)
+    for tensor in tensors.values():
+        tensor.requires_grad_()
+    constants = _stacked([replica.constants(own) for replica, own in sorted_replicas])
     scores, how = method.scorer(task), method.training(len(task.support), task.shots)
     tasks = [own for _, own in sorted_replicas]
     first = last = torch.empty(0)
     for step, (features, labels) in enumerate(_batches(tasks, how)):
-        tensors = {
-            name: torch.cat([group.tensors[name] for group in groups]) for name in groups[0].tensors
-        }
         logits = scores({**constants, **tensors}, features)
         each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
         losses = each.view(len(tasks), -1).mean(1)
-        for group in groups:
-            group.optimizer.zero_grad()
-            for settings in group.optimizer.param_groups:
-                settings["lr"] = group.rate(step)
         torch.autograd.backward(losses.sum())
-        for group in groups:
-            group.optimizer.step()
+        for group, settings in zip(groups, optimizer.param_groups, strict=True):
+            group.hand_over(tensors)
+            settings["lr"] = group.rate(step)
+        optimizer.step()
+        for tensor in tensors.values():
+            tensor.grad = None
         last = losses.detach()
         first = last if step == 0 else first
         for own in tasks:
@@ -103,37 +110,47 @@ def _train(replicas: Sequence[Replica]) -> list[Classifier | FloatingPointError]
         for a, b in zip(first.tolist(), last.tolist(), strict=True)
     ] or [{} for _ in replicas]
     fitted: list[Any] = [None] * len(replicas)
-    trained = (
-        {name: t[row].detach().clone() for name, t in group.tensors.items()}
-        for group in groups
-        for row in range(len(group.members))
-    )
-    for member, state, numbers in zip(order, trained, measured, strict=True):
-        replica, own = replicas[member]
+    for row, (number, numbers) in enumerate(zip(order, measured, strict=True)):
+        replica, own = replicas[number]
         if math.isfinite(numbers.get("last_loss", 0.0)):
-            fitted[member] = replica.classifier(own, state, numbers)
+            state = {name: tensor[row].detach().clone() for name, tensor in tensors.items()}
+            fitted[number] = replica.classifier(own, state, numbers)
         else:
-            fitted[member] = diverged(numbers["last_loss"], how.steps, replica.config.lr)
+            fitted[number] = diverged(numbers["last_loss"], how.steps, replica.config.lr)
     return fitted
 
 
-def _groups(replicas: Sequence[Replica]) -> list[Group]:
+def _by_configuration(replicas: Sequence[Replica]) -> list[int]:
+    """Their numbers, those of equal configuration one after another."""
     alike: dict[Any, list[int]] = {}
     for number, (method, _) in enumerate(replicas):
         alike.setdefault(method.config, []).append(number)
-    groups = []
-    for members in alike.values():
-        starts = [replicas[member][0].start(replicas[member][1]) for member in members]
-        tensors = {
-            name: torch.stack([start[name] for start in starts]).requires_grad_()
-            for name in starts[0]
-        }
-        method, task = replicas[members[0]]
-        optimizer = method.optimizer(list(tensors.values()))
-        groups.append(
-            Group(members, tensors, optimizer, method.training(len(task.support), task.shots).rate)
-        )
-    return groups
+    return [number for members in alike.values() for number in members]
+
+
+def _stacked(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+
+
+def _groups(
+    replicas: Sequence[Replica], tensors: Mapping[str, Tensor]
+) -> tuple[list[Group], Optimizer]:
+    """Runs of equal configuration, and one optimiser with a parameter group for each of them."""
+    groups: list[Group] = []
+    optimizers = []
+    start = 0
+    for _, run in itertools.groupby(replicas, lambda replica: replica[0].config):
+        members = list(run)
+        method, task = members[0]
+        rows = slice(start, start + len(members))
+        views = {name: tensor[rows] for name, tensor in tensors.items()}
+        groups.append(Group(rows, views, method.training(len(task.support), task.shots).rate))
+        optimizers.append(method.optimizer(list(views.values())))
+        start = rows.stop
+    first, *others = optimizers
+    for other in others:
+        first.add_param_group(other.param_groups[0])
+    return groups, first
 
 
 def _batches(tasks: Sequence[Task], how: Training) -> Iterator[tuple[Tensor, Tensor]]:
@@ -145,20 +162,23 @@ def _batches(tasks: Sequence[Task], how: Training) -> Iterator[tuple[Tensor, Ten
         for parts in zip(*each, strict=True):
             yield torch.stack([part[0] for part in parts]), torch.stack([part[1] for part in parts])
         return
-    banks, which = _banks(tasks, how.views)
-    labels = torch.stack([task.support.labels for task in tasks])
-    drawn = []
-    for task in tasks:
-        order = minibatches(len(task.support), how.batch, how.steps, task.generator, how.drop_last)
-        drawn.append(drawn_views(list(order), how.views, task.generator))
-    rows = torch.arange(len(tasks), device=labels.device)[:, None]
-    for parts in zip(*drawn, strict=True):
-        view, chosen = (torch.stack(part).to(labels.device) for part in zip(*parts, strict=True))
-        yield banks[which, view, chosen], labels[rows, chosen]
+    bank, starts = _bank(tasks, how.views)
+    rows, labels, sizes = [], [], []
+    for task, start in zip(tasks, starts, strict=True):
+        images = len(task.support)
+        order = list(minibatches(images, how.batch, how.steps, task.generator, how.drop_last))
+        sizes = [len(chosen) for chosen in order]
+        drawn = drawn_views(order, how.views, task.generator)
+        view, chosen = (torch.cat(part).to(bank.device) for part in zip(*drawn, strict=True))
+        rows.append(start + view * images + chosen)
+        labels.append(task.support.labels[chosen])
+    steps = (torch.split(torch.stack(part), sizes, dim=1) for part in (rows, labels))
+    for row, label in zip(*steps, strict=True):
+        yield F.embedding(row, bank), label
 
 
-def _banks(tasks: Sequence[Task], views: int) -> tuple[Tensor, Tensor]:
-    """The distinct draws' cached views (D, V, N, d), and (R, 1) which of them a replica has."""
+def _bank(tasks: Sequence[Task], views: int) -> tuple[Tensor, list[int]]:
+    """The distinct draws' cached views, (D·V·N, d), and the row at which each replica's begin."""
     banks: list[Tensor] = []
     which = []
     for task in tasks:
@@ -166,4 +186,5 @@ def _banks(tasks: Sequence[Task], views: int) -> tuple[Tensor, Tensor]:
         same = [number for number, known in enumerate(banks) if torch.equal(known, bank)]
         which.append(same[0] if same else len(banks))
         banks += [] if same else [bank]
-    return torch.stack(banks), torch.tensor(which, device=tasks[0].device)[:, None]
+    each = len(banks[0]) * banks[0].shape[1]
+    return torch.cat([bank.flatten(0, 1) for bank in banks]), [each * number for number in which]

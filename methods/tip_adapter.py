@@ -155,7 +155,7 @@ class TipAdapterF(FeatureMethod):
 
     def optimizer(self, parameters: Sequence[Tensor]) -> Optimizer:
         c = self.config
-        return AdamW(parameters, c.lr, eps=c.eps, weight_decay=c.weight_decay)
+        return AdamW(parameters, c.lr, eps=c.eps, weight_decay=c.weight_decay, fused=True)
 
     def training(self, images: int, shots: int) -> Training:
         c = self.config

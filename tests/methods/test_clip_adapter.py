@@ -8,7 +8,7 @@ from methods.clip_adapter import CLIPAdapter, Config
 
 
 def numpy_logits(x, down, up, ratio, text, scale):
-    adapted = np.maximum(np.maximum(x @ down.T, 0) @ up.T, 0)
+    adapted = np.maximum(np.maximum(x @ down, 0) @ up, 0)
     y = ratio * adapted + (1 - ratio) * x
     return scale * (y / np.linalg.norm(y, axis=1, keepdims=True)) @ text.T
 
@@ -17,8 +17,8 @@ def numpy_logits(x, down, up, ratio, text, scale):
 def test_logits_against_numpy(task, queries, ratio):
     """A full adapter (a = 1) here keeps some unit alive, so that no feature is zero."""
     state = {
-        "down": torch.tensor([[0.5, -0.2, 0.3, 0.1]]),
-        "up": torch.tensor([[0.7], [-0.3], [0.2], [0.4]]),
+        "down": torch.tensor([[0.5], [-0.2], [0.3], [0.1]]),
+        "up": torch.tensor([[0.7, -0.3, 0.2, 0.4]]),
     }
     classifier = CLIPAdapter(Config(ratio=ratio)).restore(task, state)
     down, up = (state[name].double().numpy() for name in ("down", "up"))

@@ -18,7 +18,7 @@ def adapter(state: dict[str, Tensor]) -> nn.Sequential:
     layers = nn.Sequential(
         nn.Linear(24, 6, bias=False), nn.ReLU(), nn.Linear(6, 24, bias=False), nn.ReLU()
     )
-    layers.load_state_dict({"0.weight": state["down"], "2.weight": state["up"]})
+    layers.load_state_dict({"0.weight": state["down"].T, "2.weight": state["up"].T})
     return layers
 
 
@@ -58,7 +58,7 @@ def test_training_step_for_step(backbone: Backbone, model: Any, lr: float) -> No
         optimizer.step()
     assert found.losses == pytest.approx(losses, rel=1e-5)
     for name, layer in (("down", layers[0]), ("up", layers[2])):
-        weight = layer.weight.detach()
+        weight = layer.weight.detach().T
         moved = float((weight - start[name]).norm())
         assert moved > 0
         assert float((weight - state[name]).norm()) < 1e-3 * moved
