@@ -38,7 +38,6 @@ KEY = {"benchmark": "a million images"}
 
 
 def test_extraction(benchmark: Any, capsys: Any, tmp_path: Path) -> None:
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     data = load_dataset(DatasetSpec(name="photos", kind="folder", root=str(photos(tmp_path))))
     items, backbone = data.items("test"), vit_b_32()
@@ -61,7 +60,6 @@ def test_extraction(benchmark: Any, capsys: Any, tmp_path: Path) -> None:
             f"{files:.1f} images/s from files, {100 * ratio:.0f} % of the bare loop's "
             f"{tensors:.1f}; target 90 %"
         )
-    torch.set_num_threads(threads)
     assert torch.equal(*runs)
 
 

@@ -9,6 +9,7 @@ from running import ONE_SET, Run, numbers, with_plugin
 from small_suite import MakePlan
 
 from harness.device_loss import DeviceLost
+from harness.executors import Event
 from harness.registry import find_method
 from harness.store import Store
 
@@ -27,7 +28,21 @@ def test_serial_and_ray_give_the_same_records_bit_for_bit(
     serial = Run(plan_of(text), tmp_path / "serial")
     ray = Run(plan_of(text), tmp_path / "ray", "ray", workers=2)
     assert ray.result.failed == 0
+    assert most_at_once(serial.events) == 1 and most_at_once(ray.events) == 2
     assert numbers(ray.contents.records) == numbers(serial.contents.records)
+
+
+def most_at_once(events: list[Event]) -> int:
+    """How many cells were running at most, as the events tell it."""
+    running, most = set(), 0
+    for event in events:
+        if event.kind == "started":
+            running.add(event.cell.id)
+        else:
+            running.remove(event.cell.id)
+        most = max(most, len(running))
+    assert not running
+    return most
 
 
 def test_searching_by_ray_tune_finds_what_the_serial_search_finds(

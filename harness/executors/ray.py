@@ -79,12 +79,14 @@ class _Pool:
             if not queue and not self._busy:
                 self._only_one()  # what starved beside others gets a fresh worker to itself
                 queue.append(alone.popleft())
+            started: list[Event] = []
             while queue and self._idle:
                 job, attempt = queue.popleft()
                 actor = self._idle.pop()
                 self._busy[actor.run.remote(job, attempt)] = (actor, job, attempt)
-                yield from (Event("started", cell) for cell in job)
+                started += [Event("started", cell) for cell in job]
             yield from finished  # written down while the workers have their next cells
+            yield from started
             finished = []
             (reference,), _ = ray.wait(list(self._busy), num_returns=1)
             actor, job, attempt = self._busy.pop(reference)
