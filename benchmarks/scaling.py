@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reports"))
 
@@ -50,6 +50,8 @@ from methods.linear_probe import LinearProbe
 from methods.lora import LoRA
 from methods.tip_adapter import TipAdapterF
 from reports import assemble
+from reports.figures import svg
+from reports.style import looks
 
 SUITES = Path(__file__).parents[1] / "suites"
 STEPS = 20
@@ -150,14 +152,18 @@ def planned(folder: Path, **values: Any) -> Plan:
 
 
 def workers_axis(folder: Path) -> Iterator[Row]:
-    """Wall seconds of a suite of 21 cells by Ray workers, with a warm feature cache."""
+    """Wall seconds of a suite of 21 cells by Ray workers, with a warm feature cache; the memory is
+    that of one worker."""
     plan = planned(folder, datasets="[digits]", shots="[1, 4]", steps=60, batch=16)
     run(plan, folder / "warm", 0)
     for workers in (1, 2):
         root = folder / f"w{workers}"
         (root / "cache").parent.mkdir()
         subprocess.run(["cp", "-r", str(folder / "warm" / "cache"), str(root)], check=True)
-        yield "workers", "suite of 21 cells", workers, run(plan, root, workers), math.nan
+        seconds = run(plan, root, workers)
+        found = Store(root).load(cell.id for cell in plan.cells).records.values()
+        peak = max(record.cost.peak_memory_mib for record in found if record.cost)
+        yield "workers", "suite of 21 cells", workers, seconds, peak
 
 
 def prediction(folder: Path) -> tuple[float, float]:
@@ -186,22 +192,30 @@ def exponents(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["axis", "what", "exponent", "seconds at most", "peak MiB"])
 
 
-def plot(frame: pd.DataFrame, path: Path) -> None:
-    axes_names = list(frame["axis"].drop_duplicates())
-    figure, axes = plt.subplots(1, len(axes_names), figsize=(3.6 * len(axes_names), 3.6))
-    for ax, name in zip(axes, axes_names, strict=True):
-        for what, line in frame[frame["axis"] == name].groupby("what", sort=False):
-            ax.plot(line["n"], line["seconds"], "o-", markersize=4, label=what)
-        ax.set(xscale="log", yscale="log", xlabel=name, title=f"against {name}")
-        ax.set_xticks(sorted(set(frame[frame["axis"] == name]["n"])))
-        ax.xaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
-        ax.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
-        ax.tick_params(axis="x", labelrotation=45)
-        ax.legend(fontsize=7)
-        ax.grid(alpha=0.3)
-    axes[0].set_ylabel("seconds")
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+def plot(frame: pd.DataFrame) -> Figure:
+    """Seconds above, peak memory below, a column an axis; one scale a row, one legend."""
+    names = list(frame["axis"].drop_duplicates())
+    look = looks(list(frame["what"].drop_duplicates()))
+    figure = Figure(figsize=(2.4 * len(names), 5.4), layout="constrained")
+    axes = figure.subplots(2, len(names), sharex="col", sharey="row", squeeze=False)
+    handles: dict[str, Line2D] = {}
+    for column, name in zip(axes.T, names, strict=True):
+        part = frame[frame["axis"] == name]
+        for ax, measure in zip(column, ("seconds", "peak_mib"), strict=True):
+            for what, line in part.groupby("what", sort=False):
+                style = {"color": look[what].colour, "marker": look[what].marker}
+                handles[what] = ax.plot(line["n"], line[measure], label=what, **style)[0]
+            ax.set(xscale="log", xticks=sorted(set(part["n"])))
+            ax.xaxis.set_major_formatter("{x:,.0f}")
+            ax.tick_params(axis="x", labelrotation=45)
+        column[1].set_xlabel(name)
+    axes[0, 0].set(ylabel="seconds", yscale="log")
+    axes[0, 0].yaxis.set_major_formatter("{x:g}")
+    axes[1, 0].set(ylabel="peak memory, MiB", ylim=(0, 1.1 * frame["peak_mib"].max()))
+    for ax in axes.flat:
+        ax.minorticks_off()
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
+    return figure
 
 
 @click.command()
@@ -210,7 +224,6 @@ def plot(frame: pd.DataFrame, path: Path) -> None:
 def main(out: Path, quick: bool) -> None:
     """Measure, print and write."""
     torch.set_num_threads(1)
-    matplotlib.use("Agg")
     backbone = load_backbone(BackboneSpec(model="glyphs"), "cpu", "fp32")
     cut = 2 if quick else 5
     rows = [
@@ -225,7 +238,7 @@ def main(out: Path, quick: bool) -> None:
     frame = pd.DataFrame(rows, columns=["axis", "what", "n", "seconds", "peak_mib"])
     out.mkdir(parents=True, exist_ok=True)
     frame.to_csv(out / "scaling.csv", index=False)
-    plot(frame, out / "scaling.svg")
+    (out / "scaling.svg").write_text(svg("scaling", lambda: plot(frame)))
     text = StringIO()
     with redirect_stdout(text):
         for axis, part in frame.groupby("axis", sort=False):
