@@ -21,6 +21,7 @@ GRIDS = {
     "clip-vitb16-forgetting": ELEVEN * (1 + 5 * 2 * 3),
     "forgetting": 5 * (1 + 10 * 1 * 3),
     "fewshot": 5 * (1 + 7 * 3 * 3),
+    "calibration": 2 * (1 + 13 * 1 * 2),
     "smoke": 2 * (1 + 7),
     "features": 1 * (1 + 9 * 5 * 5),
     "features_all": 2 * (3 * 5 * 5),
