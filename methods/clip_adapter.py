@@ -113,7 +113,7 @@ class CLIPAdapter(FeatureMethod):
 
     def optimizer(self, parameters: Sequence[Tensor]) -> Optimizer:
         c = self.config
-        return SGD(parameters, c.lr, momentum=c.momentum, weight_decay=c.weight_decay, fused=True)
+        return SGD(parameters, c.lr, momentum=c.momentum, weight_decay=c.weight_decay)
 
     def training(self, images: int, shots: int) -> Training:
         steps, rate = coop_budget(self.config, images, shots)

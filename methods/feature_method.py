@@ -54,7 +54,7 @@ class FeatureMethod(Method):
 
     @abstractmethod
     def optimizer(self, parameters: Sequence[Tensor]) -> Optimizer:
-        """A fresh optimiser."""
+        """A fresh optimiser with one parameter group; of the same class for all replicas."""
 
     @abstractmethod
     def training(self, images: int, shots: int) -> Training:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from methods.feature_method import FeatureMethod, Training
 
 Replica = tuple["FeatureMethod", Task]
-CACHED = 2**20
-"""Trained numbers of a pack on a CPU, at most: beyond about this, replicas wait for memory and gain
-nothing from company (24 CLIP-Adapters of CLIP's width take 18 times one in packs of 2, 13 times in
-packs of 8 and in one)."""
+MOST_NUMBERS = 2**20
+"""Trained numbers of a pack on a CPU, at most. 24 CLIP-Adapters of CLIP's width, 2¹⁷ numbers each, take
+18 times one in packs of 2, and 13 to 14 times both in packs of 8 and all together: a larger pack gains
+nothing, and costs memory."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def train_together(replicas: Sequence[Replica]) -> list[Classifier | FloatingPoi
     most = len(replicas)
     if task.device.type == "cpu":
         each = sum(tensor.numel() for tensor in method.start(_twin(task)).values())
-        most = max(1, CACHED // max(1, each))
+        most = max(1, MOST_NUMBERS // max(1, each))
     parts = [replicas[i : i + most] for i in range(0, len(replicas), most)]
     return [fitted for part in parts for fitted in _train(part)]
 
@@ -148,6 +148,10 @@ def _groups(
         optimizers.append(method.optimizer(list(views.values())))
         start = rows.stop
     first, *others = optimizers
+    if any(type(o) is not type(first) or len(o.param_groups) != 1 for o in optimizers):
+        raise TypeError(
+            f"replicas of {replicas[0][0].name} need one kind of optimiser, of one group"
+        )
     for other in others:
         first.add_param_group(other.param_groups[0])
     return groups, first
@@ -163,7 +167,7 @@ def _batches(tasks: Sequence[Task], how: Training) -> Iterator[tuple[Tensor, Ten
             yield torch.stack([part[0] for part in parts]), torch.stack([part[1] for part in parts])
         return
     bank, starts = _bank(tasks, how.views)
-    rows, labels, sizes = [], [], []
+    rows, labels, sizes = [], [], []  # per replica, of all steps
     for task, start in zip(tasks, starts, strict=True):
         images = len(task.support)
         order = list(minibatches(images, how.batch, how.steps, task.generator, how.drop_last))
@@ -171,8 +175,8 @@ def _batches(tasks: Sequence[Task], how: Training) -> Iterator[tuple[Tensor, Ten
         drawn = drawn_views(order, how.views, task.generator)
         view, chosen = (torch.cat(part).to(bank.device) for part in zip(*drawn, strict=True))
         rows.append(start + view * images + chosen)
-        labels.append(task.support.labels[chosen])
-    steps = (torch.split(torch.stack(part), sizes, dim=1) for part in (rows, labels))
+        labels.append(task.support.labels.to(bank.device)[chosen])
+    steps = [torch.split(torch.stack(part), sizes, dim=1) for part in (rows, labels)]
     for row, label in zip(*steps, strict=True):
         yield F.embedding(row, bank), label
 
