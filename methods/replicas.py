@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 Replica = tuple["FeatureMethod", Task]
 MOST_NUMBERS = 2**20
-"""Trained numbers of a pack on a CPU, at most. 24 CLIP-Adapters of CLIP's width, 2¹⁷ numbers each, take
-18 times one in packs of 2, and 13 to 14 times both in packs of 8 and all together: a larger pack gains
-nothing, and costs memory."""
+"""Trained numbers of a pack on a CPU, at most. 24 CLIP-Adapters of CLIP's width, 2¹⁷ numbers each,
+take 18 times one in packs of 2, and 13 to 14 times both in packs of 8 and all together: a larger
+pack gains nothing, and costs memory."""
 
 
 @dataclass(frozen=True)
