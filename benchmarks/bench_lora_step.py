@@ -51,8 +51,8 @@ def test_bf16(benchmark: Any, capsys: Any) -> None:
     half = our_lora(our_backbone(MODEL, "bf16"), prompts(CLASSES), BATCH)
     difference = abs(single() - half())
     with capsys.disabled():
-        name = f"LoRA step, bf16 for fp32 (first loss {difference:.3f} apart)"
-        side_by_side(benchmark, name, half, single, ROUNDS)
+        name = f"LoRA step, ours, first loss {difference:.3f} apart"
+        side_by_side(benchmark, name, half, single, ROUNDS, labels=("fp32", "bf16"))
 
 
 REPLICAS = 3
@@ -64,7 +64,7 @@ REPLICAS = 3
 def test_joint_batch(benchmark: Any, capsys: Any, model: str, batch: int, classes: int) -> None:
     """One pass over the images and prompts of three replicas, for a pass each.
 
-    The most that a joint batch could save: here all share one set of branches, in truth each
+    About the most that a joint batch could save: here all share one set of branches, in truth each
     replica's would be applied to its own rows. Not built; see docs/performance.md.
     """
     glyphs = BackboneSpec(model="glyphs")
@@ -76,7 +76,9 @@ def test_joint_batch(benchmark: Any, capsys: Any, model: str, batch: int, classe
         for _ in range(REPLICAS):
             one()
 
-    joint(), apart()
+    joint()
+    apart()
     with capsys.disabled():
-        name = f"{REPLICAS} LoRA replicas on {model} in one joint batch"
-        side_by_side(benchmark, name, joint, apart, rounds=20 if model == "glyphs" else ROUNDS)
+        name = f"{REPLICAS} LoRA replicas on {model}"
+        rounds = 20 if model == "glyphs" else ROUNDS
+        side_by_side(benchmark, name, joint, apart, rounds, labels=("apart", "joint"))

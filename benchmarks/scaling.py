@@ -6,7 +6,7 @@ the upper half of each range. And a test of `harness plan`: its cost model learn
 suite and predicts another, which is then run.
 
 One thread, the embedded backbone, synthetic images (cost does not depend on what they show).
-Writes scaling.csv, scaling.md and scaling.svg. About five minutes on two cores.
+Writes scaling.csv, scaling.md and scaling.svg. Three to five minutes on two cores.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How long cells will take: as long as the same cells took, or by a cost model learnt from others.
 
 The model is seconds = Σ rate × count, with what a method says of its work (`harness.task.Work`):
-a constant, optimiser steps, those of them that pass through the image encoder and through the text
+a constant, optimiser steps, those of them that train through the image encoder and through the text
 encoder (starting a pass costs the same whatever its batch), images and prompts with gradient, and
 images without. The rates are fitted, non-negative, to the store's records of one backbone; so it
 needs no knowledge of any method, only that something has run on the machine that the estimate is
@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 from harness import registry
+from harness.canonical import canonical
 from harness.plan import Cell
 from harness.record import Cost, Record
 from harness.variants import build_config
@@ -36,10 +37,6 @@ TERMS = (
 )
 
 
-Draw = tuple[str, int, int]
-"""Data set, shots, seed."""
-
-
 @dataclass
 class Views:
     """The cached views of one draw, whichever methods read them."""
@@ -48,8 +45,9 @@ class Views:
     seconds: float = 0.0
 
     def add(self, cost: Cost) -> None:
-        self.count = max(self.count, cost.work.get("views", 0))
-        self.seconds += cost.feature_seconds
+        """The longest time is that of the cell which made them; others waited, or found them."""
+        self.count = max(self.count, cost.work["views"])
+        self.seconds = max(self.seconds, cost.feature_seconds)
 
 
 class Estimator:
@@ -64,20 +62,20 @@ class Estimator:
         self._costs: dict[str, list[Cost]] = defaultdict(list)
         self._rates: dict[str, tuple[int, Sequence[float]]] = {}
         self._works: dict[str, dict[str, int]] = {}
-        self._views: dict[str, dict[Draw, Views]] = defaultdict(lambda: defaultdict(Views))
+        self._views: dict[str, dict[str, Views]] = defaultdict(lambda: defaultdict(Views))
         for record in records:
             self.add(record)
 
     def add(self, record: Record) -> None:
         """Learn from a finished cell."""
-        if record.cost is None:
+        cost, backbone = record.cost, record.cell["backbone"]["name"]
+        if cost is None:
             return
-        self._alike[_key(record.cell)].append(_seconds(record.cost))
-        backbone = record.cell["backbone"]["name"]
-        self._costs[backbone].append(record.cost)
-        if record.draw is not None and record.cost.feature_seconds:
-            draw = (record.cell["dataset"]["name"], record.cell["shots"], record.cell["seed"])
-            self._views[backbone][draw].add(record.cost)
+        self._alike[_key(record.cell)].append(_seconds(cost))
+        if cost.work:
+            self._costs[backbone].append(cost)
+            if cost.work["views"]:
+                self._views[backbone][_draw(record.cell)].add(cost)
 
     def cell(self, cell: Cell) -> float | None:
         """Expected seconds of one cell, without frozen features that cells share."""
@@ -93,7 +91,7 @@ class Estimator:
 
     def rates(self, backbone: str) -> Sequence[float] | None:
         """Seconds per unit of `TERMS`; None where too little has run."""
-        costs = [cost for cost in self._costs[backbone] if cost.work]
+        costs = self._costs[backbone]
         if len(costs) < FEWEST:
             return None
         known = self._rates.get(backbone)
@@ -104,26 +102,30 @@ class Estimator:
     def total(self, cells: Iterable[Cell], workers: int = 1) -> float | None:
         """Expected seconds of all of them, spread over workers; None where one is not known.
 
-        Cached views are counted once per draw.
+        Views are counted once per draw, and not where a draw's have been made already.
         """
         cells = list(cells)
         each = [self.cell(cell) for cell in cells]
         if any(seconds is None for seconds in each):
             return None
-        views: dict[Any, float] = {}
+        wanted: dict[tuple[str, str], int] = defaultdict(int)
         for cell in cells:
-            draw = (cell.backbone, cell.dataset, cell.shots, cell.seed)
-            seconds = self.view(cell.backbone) * self._work(cell)["views"]
-            views[draw] = max(seconds, views.get(draw, 0.0))
-        whole = sum(seconds for seconds in each if seconds is not None) + sum(views.values())
-        return whole / max(1, workers)
+            draw = (cell.backbone, _draw(cell.identity))
+            wanted[draw] = max(wanted[draw], self._work(cell)["views"])
+        rates = {backbone: self.view(backbone) for backbone, _ in wanted}
+        views = sum(
+            rates[backbone] * count
+            for (backbone, draw), count in wanted.items()
+            if count > self._views[backbone].get(draw, Views()).count
+        )
+        return (sum(seconds for seconds in each if seconds is not None) + views) / max(1, workers)
 
     def view(self, backbone: str) -> float:
-        """Seconds to augment and encode one image without gradient, where views were cached; else
+        """Seconds to augment and encode one image without gradient, where views were made; else
         what scoring one takes, or 0."""
-        drawn = [views for views in self._views[backbone].values() if views.count]
-        if drawn:
-            return sum(views.seconds for views in drawn) / sum(views.count for views in drawn)
+        made = [views for views in self._views[backbone].values() if views.seconds]
+        if made:
+            return sum(views.seconds for views in made) / sum(views.count for views in made)
         rates = self.rates(backbone)
         return 0.0 if rates is None else rates[-1]
 
@@ -136,7 +138,7 @@ class Estimator:
 def fit_rates(costs: Sequence[Cost]) -> Sequence[float]:
     """Non-negative rates that make the relative errors of seconds = Σ rate × count least squares.
 
-    Cells of under a tenth of a second weigh as if they took one: timers and warm-up rule there.
+    Cells of under a tenth of a second weigh as if they took that: timers and warm-up rule there.
     """
     import numpy as np
     from scipy.optimize import nnls
@@ -192,3 +194,9 @@ def _key(identity: Mapping[str, Any]) -> tuple[Any, ...]:
         shots,
         retention,
     )
+
+
+def _draw(identity: Mapping[str, Any]) -> str:
+    """What cached views depend on besides the backbone: the draw, and how it is augmented."""
+    parts = ("dataset", "shots", "seed", "sampler", "augment")
+    return canonical({part: identity[part] for part in parts})

@@ -80,10 +80,11 @@ class Live:
             if record.failure is not None and record.status == "failed":
                 self._failed += 1
                 self.notice(f"failed: {cell}: {record.failure.kind}: {record.failure.message}")
-        self._show(between=event.kind == "finished" and len(self._left) > len(self._running))
+        one_short = event.kind == "finished" and len(self._left) > len(self._running)
+        self._show(one_short)
 
-    def _show(self, between: bool) -> None:
-        """`between`: a worker has just finished a cell and is about to start another."""
+    def _show(self, one_short: bool) -> None:
+        """`one_short`: a worker has finished a cell and its next one is yet to be announced."""
         done = self._total - len(self._left)
         now = ", ".join(str(cell) for cell in self._running.values())
         text = f"{len(self._running)} running, {self._failed} failed"
@@ -94,7 +95,7 @@ class Live:
             description=f"{text}  [dim]{escape(_short(now))}[/dim]",
             left=left,
         )
-        if not (self._console.is_terminal or between) and time.monotonic() - self._printed > 10:
+        if not (self._console.is_terminal or one_short) and time.monotonic() - self._printed > 10:
             self._printed = time.monotonic()
             self.notice(f"{done}/{self._total} cells done, {text}, {left}".rstrip(", "))
 

@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -127,7 +128,7 @@ def _complete(
 ) -> dict[str, Any]:
     """The whole configuration, defaults filled in, as plain JSON values."""
     try:
-        built = TypeAdapter(config).validate_python(given)
+        built = _adapter(config).validate_python(given)
     except ValidationError as error:
         problem = error.errors()[0]
         place = tuple(p for p in problem["loc"] if p in given)
@@ -135,7 +136,7 @@ def _complete(
         if place:
             message += f" (found {given[str(place[0])]!r})"
         raise suite.error((*where, *place), message) from None
-    plain = TypeAdapter(config).dump_python(built, mode="json")
+    plain = _adapter(config).dump_python(built, mode="json")
     assert isinstance(plain, dict)
     try:
         canonical(plain)
@@ -146,4 +147,10 @@ def _complete(
 
 def build_config(config: type[Any], values: Mapping[str, Any]) -> Any:
     """The Config that `Cell.config` was made from."""
-    return TypeAdapter(config).validate_python(dict(values))
+    return _adapter(config).validate_python(dict(values))
+
+
+@lru_cache(maxsize=64)
+def _adapter(config: Any) -> TypeAdapter[Any]:
+    """Made once per class: that takes a millisecond, which a plan would pay per cell."""
+    return TypeAdapter(config)

@@ -73,10 +73,12 @@ class _Pool:
     def run(self, cells: Sequence[Cell]) -> Iterator[Event]:
         queue = deque((job, 1) for job in jobs(cells, self._settings))
         alone: deque[tuple[tuple[Cell, ...], int]] = deque()
-        finished: list[Event] = []
+        ended: list[Event] = []
         self._idle = [self._new() for _ in range(min(self._size, len(queue)))]
         while queue or self._busy or alone:
             if not queue and not self._busy:
+                yield from ended
+                ended = []
                 self._only_one()  # what starved beside others gets a fresh worker to itself
                 queue.append(alone.popleft())
             started: list[Event] = []
@@ -85,15 +87,15 @@ class _Pool:
                 actor = self._idle.pop()
                 self._busy[actor.run.remote(job, attempt)] = (actor, job, attempt)
                 started += [Event("started", cell) for cell in job]
-            yield from finished  # written down while the workers have their next cells
+            yield from ended  # written down while the workers have their next cells
             yield from started
-            finished = []
+            ended = []
             (reference,), _ = ray.wait(list(self._busy), num_returns=1)
             actor, job, attempt = self._busy.pop(reference)
             outcomes, message = self._outcomes(reference, actor, job, attempt)
             if outcomes is None:  # again, and one by one
                 queue.extendleft(((cell,), attempt + 1) for cell in reversed(job))
-                yield from (Event("retried", cell, message=message) for cell in job)
+                ended += [Event("retried", cell, message=message) for cell in job]
                 continue
             for cell, outcome in zip(job, outcomes, strict=True):
                 failure = outcome.record.failure
@@ -101,10 +103,10 @@ class _Pool:
                 if failure is not None and starved and cell.id not in self._starved:
                     self._starved.add(cell.id)
                     alone.append(((cell,), attempt + 1))
-                    yield Event("retried", cell, message=failure.message)
+                    ended.append(Event("retried", cell, message=failure.message))
                 else:
-                    finished.append(Event("finished", cell, outcome))
-        yield from finished
+                    ended.append(Event("finished", cell, outcome))
+        yield from ended
 
     def _outcomes(
         self, reference: Any, actor: Any, job: tuple[Cell, ...], attempt: int

@@ -23,9 +23,6 @@ from harness.verbs.missing import WAITING, show_missing, waiting_row
 from harness.verbs.run import cores
 
 STATES = ("done", "failed", "stale", "new")
-UNKNOWN = (
-    "unknown: too little has run here on this backbone (suites/calibration.yaml is for finding out)"
-)
 
 
 def show_plan(
@@ -64,12 +61,18 @@ def show_plan(
     _show_counts(console, suite, states, waiting=bool(plan.waiting))
     workers = workers or cores()
     seconds = estimator.total(standing.to_do, workers)
-    time = UNKNOWN if seconds is None else f"about {duration(seconds)}"
+    time = _unknown(plan) if seconds is None else f"about {duration(seconds)}"
     console.print(f"{len(standing.to_do)} cells to run; with {workers} worker(s): {time}")
     _show_gpu_hours(console, plan, tflops)
     show_missing(console, plan)
     _show_corrupt(console, corrupt)
     return 0
+
+
+def _unknown(plan: Plan) -> str:
+    glyphs = plan.suite.suite.backbone.model == "glyphs"
+    first = "suites/calibration.yaml" if glyphs else "a few of its cells, with --only,"
+    return f"unknown: too little has run here on this backbone; run {first} first"
 
 
 def _show_counts(
