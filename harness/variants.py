@@ -7,7 +7,6 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -150,7 +149,11 @@ def build_config(config: type[Any], values: Mapping[str, Any]) -> Any:
     return _adapter(config).validate_python(dict(values))
 
 
-@lru_cache(maxsize=64)
-def _adapter(config: Any) -> TypeAdapter[Any]:
-    """Made once per class: that takes a millisecond, which a plan would pay per cell."""
-    return TypeAdapter(config)
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(config: type[Any]) -> TypeAdapter[Any]:
+    """Made once per class: that takes a millisecond, which an estimate would pay per cell."""
+    if config not in _ADAPTERS:
+        _ADAPTERS[config] = TypeAdapter(config)
+    return _ADAPTERS[config]
