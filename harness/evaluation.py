@@ -92,7 +92,7 @@ class Evaluation:
         (n, 0) where there are no text features, and so no frozen classifier.
         """
         if self._frozen is None:
-            text = text_features(self._dataset, self.classes, self._backbone)
+            text = text_features(self._dataset, self.classes, self._backbone, self._cache)
             if text is None:
                 return torch.empty(len(self), 0)
             self._frozen = torch.cat(
@@ -154,7 +154,9 @@ def image_features(
 
 
 @torch.no_grad()
-def text_features(dataset: Dataset, classes: Classes, backbone: Backbone) -> Tensor | None:
+def text_features(
+    dataset: Dataset, classes: Classes, backbone: Backbone, cache: FeatureCache
+) -> Tensor | None:
     """(C, d) unit-length: the data set's own where it brings them, else the frozen encoder's.
 
     None where neither is there.
@@ -175,4 +177,7 @@ def text_features(dataset: Dataset, classes: Classes, backbone: Backbone) -> Ten
                 f"{backbone.feature_dim}: say which model they come from, backbone: "
                 f"{{features: NAME, feature_dim: {width}, logit_scale: 100}}"
             )
-    return backbone.text_features(classes)
+    names = {"names": list(classes.names), "templates": list(classes.templates)}
+    # By name as well: a tokenizer is no part of the weights.
+    key = {**encoder_key(backbone), "backbone": backbone.name, "text": names}
+    return cache.get(key, lambda: backbone.text_features(classes)).to(backbone.device)

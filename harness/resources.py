@@ -112,7 +112,7 @@ class Resources:
         classes = Classes(data.class_names, cell.templates)
         key = (f"{backbone.fingerprint} {backbone.precision}", cell.dataset_spec, cell.templates)
         if key not in self._texts:
-            self._texts[key] = text_features(data, classes, backbone)
+            self._texts[key] = text_features(data, classes, backbone, self._support_features)
         text = self._texts[key]
         # A copy: a method may train what it is given.
         kind, own = (TextlessTask, torch.empty(0, 0)) if text is None else (Task, text.clone())

@@ -94,6 +94,6 @@ def test_a_second_run_of_a_suite_computes_no_features(
         computed.append(sum(cache.computed for cache in caches))
         logits.append([record.metrics for record in records])
         caches.clear()
-    # Test sets: digits, georgian. Of each draw: the plain view and two augmented ones.
-    assert computed == [2 + 4 * 3, 0]
+    # Test sets: digits, georgian. Prompts of both. Of each draw: the plain view and two augmented.
+    assert computed == [2 + 2 + 4 * 3, 0]
     assert logits[0] == logits[1]
