@@ -1,7 +1,8 @@
 """The feature cache: computed once per content key, memory-mapped, checksummed.
 
 A key is everything that can change the features: weights, precision, preprocessing, which images
-in which order, which view; or which names under which templates. Files are shared by all workers; a lock lets one of them compute.
+in which order, which view; or which names under which templates. Files are shared by all workers; a
+lock lets one of them compute.
 """
 
 from __future__ import annotations
