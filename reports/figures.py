@@ -170,7 +170,7 @@ def legend(
     zero_shot: bool = False,
     place: Any = "outside upper left",
 ) -> None:
-    """One legend for the whole figure, outside its axes."""
+    """One legend for the whole figure, outside its axes and no wider than it is."""
     handles = []
     for row in (row for row in look if row in rows):
         style: dict[str, Any] = {"color": look[row].colour, "marker": look[row].marker}
@@ -180,8 +180,12 @@ def legend(
         dashes: Any = (0, (4, 3))
         handles.append(Line2D([], [], color=FAINT, linestyle=dashes, label="frozen zero-shot"))
     if handles:
-        columns = min(len(handles), max(2, int(figure.get_figwidth() / 1.45)))
-        figure.legend(handles=handles, loc=place, ncols=columns)
+        most = min(len(handles), max(2, int(figure.get_figwidth() / 1.45)))
+        for columns in range(most, 0, -1):
+            made = figure.legend(handles=handles, loc=place, ncols=columns)
+            if columns == 1 or made.get_window_extent().width <= figure.bbox.width:
+                break
+            made.remove()
 
 
 def _log_from_zero(ax: Axes, values: pd.Series[float]) -> None:
