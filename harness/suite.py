@@ -75,6 +75,13 @@ class Suite(BaseModel):
     precision: Literal["fp32", "bf16", "fp16-amp"] = "fp32"
     keep_logits: bool = False
 
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, value: str) -> str:
+        if value.startswith(".") or any(sign in value for sign in "/\\\0"):
+            raise ValueError("it names the report's folder: no / or \\ in it, no . before it")
+        return value
+
     @field_validator("datasets", "shots", "seeds", "methods")
     @classmethod
     def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:

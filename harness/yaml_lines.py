@@ -37,7 +37,10 @@ def read(path: Path) -> tuple[Any, dict[Where, int]]:
         raise HarnessError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise HarnessError(f"{path}: not UTF-8 text: {error.reason}") from None
-    loader = _Loader(text)
+    try:
+        loader = _Loader(text)
+    except yaml.reader.ReaderError as error:
+        raise HarnessError(f"{path}: not a text file: {error.reason}") from None
     try:
         node = loader.get_single_node()
         lines: dict[Where, int] = {}

@@ -88,6 +88,17 @@ def test_a_missing_or_binary_file_is_refused_by_name(tmp_path: Path) -> None:
         load_suite(binary)
 
 
+def test_a_file_of_zeros_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"suite\.yaml: not a text file"):
+        load_suite(write(tmp_path, "\0\0\0"))
+
+
+@pytest.mark.parametrize("name", ["../../escape", "a/b", "..", "a\\b"])
+def test_a_name_cannot_lead_out_of_the_reports(tmp_path: Path, name: str) -> None:
+    with pytest.raises(HarnessError, match=r"suite\.yaml:1: name: .*names the report's folder"):
+        load_suite(write(tmp_path, f"name: '{name}'\n{GOOD}"))
+
+
 def test_yaml_that_would_build_objects_is_refused(tmp_path: Path) -> None:
     text = GOOD + "description: !!python/object/apply:os.system [true]\n"
     with pytest.raises(HarnessError, match=r"suite\.yaml:10"):
