@@ -162,9 +162,12 @@ def work_of(cell: Cell) -> dict[str, int]:
 def counts_of(work: Mapping[str, int], fits: int) -> tuple[float, ...]:
     """The counts of `TERMS` of a cell that fits `fits` times and is scored once."""
     again = work["scored"] if work["adapts_images"] else 0
-    steps, images, prompts = work["steps"], work["images_trained"], work["prompts_trained"]
-    fitting = (steps, steps * bool(images), steps * bool(prompts), images, prompts, work["images"])
-    return (1.0, *(fits * count for count in fitting[:-1]), fits * fitting[-1] + again)
+    steps, images, prompts = (
+        fits * work[name] for name in ("steps", "images_trained", "prompts_trained")
+    )
+    through_images, through_prompts = steps * bool(images), steps * bool(prompts)
+    frozen = fits * work["images"] + again
+    return (1.0, steps, through_images, through_prompts, images, prompts, frozen)
 
 
 def candidates_of(method: Any, identity: Mapping[str, Any]) -> int:
