@@ -1,4 +1,4 @@
-"""The contract holds for all eight methods, and catches methods that break it."""
+"""The contract holds for all nine methods, and catches methods that break it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ torch.set_num_threads(1)
 
 METHODS = {
     "zero_shot:ZeroShot": {"exception", "learns", "chance"},
+    "nearest_class_mean:NearestClassMean": {"zero", "transfer"},
     "linear_probe:LinearProbe": {"zero", "transfer"},
     "coop:CoOp": set(),
     "clip_adapter:CLIPAdapter": set(),
