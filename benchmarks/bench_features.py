@@ -28,9 +28,9 @@ from side_by_side import side_by_side
 
 from harness.backbones import Backbone
 from harness.datasets import DatasetSpec, load_dataset
-from harness.encoding import BATCH, encode
-from harness.evaluation import image_features, pixels
-from harness.features import FeatureCache
+from harness.features.cache import FeatureCache
+from harness.features.encode import BATCH, encode
+from harness.run.evaluation import image_features, pixels
 
 IMAGES = 320
 MILLION, WIDTH = 1_000_000, 512
@@ -87,7 +87,7 @@ import json, sys, time
 from pathlib import Path
 import torch
 from harness.datasets import DatasetSpec, load_dataset
-from harness.features import FeatureCache
+from harness.features.cache import FeatureCache
 
 def memory(what):
     lines = Path("/proc/self/status").read_text().splitlines()

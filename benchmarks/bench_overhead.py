@@ -20,13 +20,13 @@ import pytest
 from against_target import report
 from rich.console import Console
 
-from harness.executors import Settings, make_executor
-from harness.grid import run_plan
-from harness.plan import Plan, make_plan, progress
-from harness.provenance import provenance
-from harness.record import Cost, Draw, Metrics, Record, Retention
-from harness.store import Store
-from harness.suite import load_suite
+from harness.executors.base import Settings, make_executor
+from harness.executors.runner import run_plan
+from harness.plan.expand import Plan, make_plan, progress
+from harness.plan.suite import load_suite
+from harness.run.provenance import provenance
+from harness.store.record import Cost, Draw, Metrics, Record, Retention
+from harness.store.store import Store
 from harness.verbs.report import write_report
 
 SMALL = """\

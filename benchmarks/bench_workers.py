@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.executors import Settings, make_executor
-from harness.only import only
-from harness.plan import Cell, Plan, make_plan
-from harness.record import Record
-from harness.resources import Resources
-from harness.suite import load_suite
+from harness.executors.base import Settings, make_executor
+from harness.plan.expand import Cell, Plan, make_plan
+from harness.plan.select import only
+from harness.plan.suite import load_suite
+from harness.run.prepared import Resources
+from harness.store.record import Record
 
 SUITE = Path(__file__).parents[1] / "suites" / "fewshot.yaml"
 PART = ("dataset=digits", "shots=1,4", "method=zero_shot,coop,lora")

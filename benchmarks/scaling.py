@@ -35,20 +35,20 @@ from synthetic import grid, records
 
 from harness.backbones import Backbone, load_backbone
 from harness.backbones.spec import BackboneSpec
-from harness.cost import Meter
-from harness.estimate import Estimator
-from harness.executors import Settings, make_executor
-from harness.grid import run_plan
-from harness.plan import Plan, make_plan
-from harness.planted import MemorySupport, as_batch
-from harness.store import Store
-from harness.suite import load_suite
+from harness.contract.toy import MemorySupport, as_batch
+from harness.executors.base import Settings, make_executor
+from harness.executors.runner import run_plan
+from harness.plan.estimate import Estimator
+from harness.plan.expand import Plan, make_plan
+from harness.plan.suite import load_suite
+from harness.run.cost import Meter
+from harness.store.store import Store
 from harness.task import Classes, Method, Task
-from methods.clip_adapter import CLIPAdapter
-from methods.coop import CoOp
-from methods.linear_probe import LinearProbe
-from methods.lora import LoRA
-from methods.tip_adapter import TipAdapterF
+from methods.heads.clip_adapter import CLIPAdapter
+from methods.heads.linear_probe import LinearProbe
+from methods.heads.tip_adapter import TipAdapterF
+from methods.low_rank.lora import LoRA
+from methods.prompts.coop import CoOp
 from reports import assemble
 from reports.figures import svg
 from reports.style import looks

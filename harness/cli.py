@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.device_loss import DeviceLost
 from harness.errors import HarnessError
+from harness.run.device_loss import DeviceLost
 
 SUITE = click.argument("suite", type=click.Path(path_type=Path))
 RESULTS = click.option(

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from harness.task import Classifier, Method, Task, Work
-from methods.heads import feature_batches
+from methods.heads.text import feature_batches
 from methods.optim import descend
 from methods.replicas import train_together
 

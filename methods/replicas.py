@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from harness.task import Classifier, Task
-from methods.heads import drawn_views, feature_batches
+from methods.heads.text import drawn_views, feature_batches
 from methods.optim import diverged, minibatches
 
 if TYPE_CHECKING:

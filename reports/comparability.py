@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from harness.record import Record
+from harness.store.record import Record
 from reports.frame import MISSING, repeated_draws
 from reports.summary import FULL
 

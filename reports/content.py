@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.record import Record
+from harness.store.record import Record
 from reports.base_to_new import base_to_new_tables
 from reports.comparability import completeness, warnings_of
 from reports.findings import findings

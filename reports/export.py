@@ -9,8 +9,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from harness.atomic import write_bytes
-from harness.record import Record
+from harness.store.atomic import write_bytes
+from harness.store.record import Record
 from reports import figures, plots
 from reports.content import Content, gather, table_files
 from reports.frame import PlannedCell

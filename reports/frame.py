@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from harness.record import Record
+from harness.store.record import Record
 
 MISSING = "missing"
 """Status of a planned cell that has no record."""
@@ -30,7 +30,7 @@ _COUNTS = ["lost", "won", "images", "evaluations", "trainable"]
 
 
 class PlannedCell(Protocol):
-    """What reports need to know of a planned cell; `harness.plan.Cell` has it."""
+    """What reports need to know of a planned cell; `harness.plan.expand.Cell` has it."""
 
     @property
     def id(self) -> str: ...

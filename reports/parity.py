@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.record import Record
+from harness.store.record import Record
 from reports.published import Number, Published
 from reports.stats import paired
 from reports.summary import average, draw_matrix, mean_at, row_info

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.record import Record
+from harness.store.record import Record
 from reports.table import Entry, Line, Table
 
 _MOMENTS = ("started", "finished")

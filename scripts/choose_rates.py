@@ -17,9 +17,9 @@ from statistics import mean
 import click
 
 from harness.errors import HarnessError
-from harness.plan import make_plan
-from harness.store import Store
-from harness.suite import load_suite
+from harness.plan.expand import make_plan
+from harness.plan.suite import load_suite
+from harness.store.store import Store
 
 
 @click.command()

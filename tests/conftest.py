@@ -8,8 +8,8 @@ import pytest
 import torch
 from small_suite import SMALL, MakePlan
 
-from harness.plan import Plan, make_plan
-from harness.suite import load_suite
+from harness.plan.expand import Plan, make_plan
+from harness.plan.suite import load_suite
 
 torch.set_num_threads(1)
 

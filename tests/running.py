@@ -8,11 +8,11 @@ from typing import Any
 
 from small_suite import SMALL
 
-from harness.executors import Event, Settings, make_executor
-from harness.grid import Result, run_plan
-from harness.plan import Plan
-from harness.record import Record
-from harness.store import Store
+from harness.executors.base import Event, Settings, make_executor
+from harness.executors.runner import Result, run_plan
+from harness.plan.expand import Plan
+from harness.store.record import Record
+from harness.store.store import Store
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 ONE_SET = SMALL.replace("[digits, georgian]", "[digits]").replace("shots: [1, 2]", "shots: [1]")

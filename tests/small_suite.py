@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.plan import Plan
+from harness.plan.expand import Plan
 
 SMALL = """\
 backbone: glyphs

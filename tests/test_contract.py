@@ -10,7 +10,7 @@ import torch
 from contract_methods import Good, Scores, outcome, sums
 
 from harness.contract import run_contract
-from harness.planted import Planted, TestSetTouched, tiny_backbone
+from harness.contract.toy import Planted, TestSetTouched, tiny_backbone
 from harness.task import Method
 
 torch.set_num_threads(1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from contract_methods import Good, Scores, outcome
 
-from harness.planted import tiny_backbone
+from harness.contract.toy import tiny_backbone
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.contract import run_contract
-from harness.plan import make_plan
-from harness.planted import tiny_backbone
+from harness.contract.toy import tiny_backbone
+from harness.plan.expand import make_plan
+from harness.plan.suite import load_suite
 from harness.registry import find_method
-from harness.suite import load_suite
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
@@ -51,8 +51,8 @@ def test_the_method_keeps_the_contract_in_under_forty_lines(method: Path) -> Non
 
 
 def test_the_method_runs_in_the_suite_shown(method: Path, tmp_path: Path) -> None:
-    from harness.cell import run_cell
-    from harness.resources import Resources
+    from harness.run.cell import run_cell
+    from harness.run.prepared import Resources
 
     suite = tmp_path / "my_suite.yaml"
     suite.write_text(block("Add a method", "yaml"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.device_loss import device_lost
+from harness.run.device_loss import device_lost
 
 
 @pytest.mark.parametrize(

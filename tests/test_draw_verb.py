@@ -10,8 +10,8 @@ import pytest
 from small_suite import SMALL, MakePlan
 
 from harness.errors import HarnessError
-from harness.plan import Cell, Plan
-from harness.resources import Resources
+from harness.plan.expand import Cell, Plan
+from harness.run.prepared import Resources
 from harness.verbs.draw import print_draw
 
 HALVES = SMALL.replace("retention: [digits]", "setting: base_to_new").replace("[1, 2]", "[2]")
@@ -89,5 +89,5 @@ def test_what_singles_out_no_draw_is_told(
     assert "choose from a suite" in message(source=split, cell="ab")
     assert "needs --shots and --seed" in message(source=split, shots=1)
     twins = [dataclasses.replace(cell, id="abc" + cell.id) for cell in plan.cells]
-    monkeypatch.setattr("harness.plan.outline", lambda suite: Plan(suite, tuple(twins)))
+    monkeypatch.setattr("harness.plan.expand.outline", lambda suite: Plan(suite, tuple(twins)))
     assert "--cell abc: 6 cells begin so (abc" in message(cell="abc")

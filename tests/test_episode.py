@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.datasets import DatasetError, Item
-from harness.episode import draw, read_split, to_json_lines
+from harness.datasets.draws import draw, read_split, to_json_lines
 
 SHARED = Path(
     os.environ.get("HARNESS_TEST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")

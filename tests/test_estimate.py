@@ -9,11 +9,11 @@ import pytest
 from small_suite import SMALL, MakePlan
 
 from harness.backbones.spec import BackboneSpec
-from harness.estimate import FEWEST, Estimator, counts_of, fit_rates, work_of
-from harness.gpu_hours import TOKENS, gpu_hours, pass_flops
-from harness.plan import Cell, outline
-from harness.record import Cost, Record
-from harness.suite import load_suite
+from harness.plan.estimate import FEWEST, Estimator, counts_of, fit_rates, work_of
+from harness.plan.expand import Cell, outline
+from harness.plan.gpu_hours import TOKENS, gpu_hours, pass_flops
+from harness.plan.suite import load_suite
+from harness.store.record import Cost, Record
 
 RATES = (0.2, 1e-3, 8e-3, 2e-3, 5e-3, 2e-4, 1e-3)
 WITH_LORA = SMALL.replace("seeds: [1]", "seeds: [1, 2]") + (

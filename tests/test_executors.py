@@ -8,10 +8,10 @@ import pytest
 from running import ONE_SET, Run, numbers, with_plugin
 from small_suite import MakePlan
 
-from harness.device_loss import DeviceLost
-from harness.executors import Event
+from harness.executors.base import Event
 from harness.registry import find_method
-from harness.store import Store
+from harness.run.device_loss import DeviceLost
+from harness.store.store import Store
 
 
 def test_a_memory_fault_is_tried_once_more_at_the_end(plan_of: MakePlan, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_the_serial_path_never_imports_ray() -> None:
     import sys
 
     code = (
-        "import sys; from harness.executors import make_executor; make_executor('serial');"
+        "import sys; from harness.executors.base import make_executor; make_executor('serial');"
         "import harness.verbs.run; sys.exit('ray' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

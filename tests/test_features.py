@@ -10,9 +10,9 @@ import pytest
 import torch
 from small_suite import SMALL, MakePlan
 
-from harness import resources
-from harness.executors import Settings, make_executor
-from harness.features import FeatureCache
+from harness.executors.base import Settings, make_executor
+from harness.features.cache import FeatureCache
+from harness.run import prepared
 
 KEY = {"weights": "w", "items": ["a", "b"]}
 
@@ -83,7 +83,7 @@ def test_a_second_run_of_a_suite_computes_no_features(
             super().__init__(root)
             caches.append(self)
 
-    monkeypatch.setattr(resources, "FeatureCache", Known)
+    monkeypatch.setattr(prepared, "FeatureCache", Known)
     views = "  - {name: clip_adapter, config: {steps: 1, views: 2}}\n"
     cells = plan_of(SMALL + views).cells
     computed, logits = [], []

@@ -11,10 +11,10 @@ import pytest
 from running import ONE_SET, PLUGINS, Run, numbers, with_plugin
 from small_suite import SMALL, MakePlan
 
-from harness.executors import Event, Settings, make_executor
-from harness.grid import run_plan, survey
-from harness.record import Record
-from harness.store import Store
+from harness.executors.base import Event, Settings, make_executor
+from harness.executors.runner import run_plan, survey
+from harness.store.record import Record
+from harness.store.store import Store
 
 
 def test_running_again_runs_nothing_and_growing_runs_what_is_new(

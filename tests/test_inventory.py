@@ -11,9 +11,9 @@ from small_suite import SMALL
 from test_cli import harness
 
 from harness.errors import HarnessError
-from harness.only import only
-from harness.plan import Plan, make_plan, outline
-from harness.suite import load_suite
+from harness.plan.expand import Plan, make_plan, outline
+from harness.plan.select import only
+from harness.plan.suite import load_suite
 
 LACKING = SMALL.replace("[digits, georgian]", "[digits, dtd, eurosat]")
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from harness.metrics import calibration_error, measure, measure_retention, per_class_mean
+from harness.run.measures import calibration_error, measure, measure_retention, per_class_mean
 
 
 def logits_of(predictions: list[int], classes: int) -> torch.Tensor:

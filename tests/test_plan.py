@@ -11,11 +11,11 @@ from small_suite import SMALL, MakePlan
 
 from harness import registry
 from harness.errors import HarnessError
-from harness.only import only
-from harness.plan import make_plan, progress
-from harness.record import Record
-from harness.store import Contents
-from harness.suite import load_suite
+from harness.plan.expand import make_plan, progress
+from harness.plan.select import only
+from harness.plan.suite import load_suite
+from harness.store.record import Record
+from harness.store.store import Contents
 
 PLUGINS = Path(__file__).with_name("plugins.py")
 

@@ -12,10 +12,10 @@ from PIL import Image
 from harness.backbones.load import load_backbone
 from harness.backbones.spec import BackboneSpec
 from harness.datasets import DatasetError, DatasetSpec, load_dataset
-from harness.encoding import BATCH, encode, to_tensor
-from harness.evaluation import image_features
-from harness.features import FeatureCache
-from harness.prefetch import prefetched
+from harness.features.cache import FeatureCache
+from harness.features.encode import BATCH, encode, to_tensor
+from harness.features.prefetch import prefetched
+from harness.run.evaluation import image_features
 
 
 def test_results_come_in_order_and_the_next_is_made_meanwhile() -> None:

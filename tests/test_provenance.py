@@ -11,7 +11,7 @@ from PIL import Image
 
 from harness.datasets import load_dataset
 from harness.datasets.spec import DatasetSpec
-from harness.provenance import _git
+from harness.run.provenance import _git
 
 
 def git(folder: Path, *words: str) -> str:

@@ -170,7 +170,9 @@ def test_a_file_is_hashed_without_its_folder(tmp_path: Path) -> None:
     hashes = {}
     for folder, text in texts.items():
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "mine.py").write_text("from . import x\nimport methods.heads\n" + text)
+        (tmp_path / folder / "mine.py").write_text(
+            "from . import x\nimport methods.heads.text\n" + text
+        )
         hashes[folder] = source_hash(f"{tmp_path / folder / 'mine.py'}:ClassMean")
     assert hashes["one"] == hashes["two"] != hashes["three"]
 
@@ -180,9 +182,9 @@ def test_the_projects_own_methods_follow_what_they_import() -> None:
         module = f"methods.{name}"
         return set(registry._with_imports(module, registry._source(module)))
 
-    assert {"methods.lora", "methods.low_rank"} <= sources("comp_lora")
-    assert "methods.comp_lora" not in sources("lora")
-    assert sources("linear_probe") == {"methods.linear_probe", "methods.checks"}
+    assert {"methods.low_rank.lora", "methods.low_rank.family"} <= sources("comp_lora")
+    assert "methods.low_rank.comp_lora" not in sources("lora")
+    assert sources("linear_probe") == {"methods.heads.linear_probe", "methods.checks"}
 
 
 @pytest.mark.parametrize(
@@ -233,4 +235,4 @@ def test_a_method_is_found_by_name_and_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(METHOD)
     assert find_method("mine.py:ClassMean", tmp_path).name == "class_mean"
     assert find_method("zero_shot").name == "zero_shot"
-    assert sys.modules["methods.zero_shot"].ZeroShot is find_method("zero_shot")
+    assert sys.modules["methods.heads.zero_shot"].ZeroShot is find_method("zero_shot")

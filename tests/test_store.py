@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from harness.canonical import content_id
-from harness.record import CorruptRecord, Cost, Draw, Failure, Metrics, Record, Retention
-from harness.store import Store
+from harness.store.record import CorruptRecord, Cost, Draw, Failure, Metrics, Record, Retention
+from harness.store.store import Store
 
 CELL = {"method": {"name": "lora"}}
 OK = Record(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.suite import load_suite
+from harness.plan.suite import load_suite
 
 GOOD = """\
 backbone: glyphs

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.plan import Plan, outline
-from harness.suite import load_suite
+from harness.plan.expand import Plan, outline
+from harness.plan.suite import load_suite
 
 SUITES = Path(__file__).parents[1] / "suites"
 ELEVEN = 11

@@ -14,10 +14,10 @@ import pytest
 import torch
 from small_suite import SMALL, MakePlan
 
-from harness.cell import run_cell
 from harness.datasets import Dataset, Item
-from harness.plan import Cell
-from harness.resources import Resources
+from harness.plan.expand import Cell
+from harness.run.cell import run_cell
+from harness.run.prepared import Resources
 from harness.task import Classifier, Method, Task
 
 ALL = """\

@@ -11,16 +11,16 @@ import pytest
 import torch
 from small_suite import MakePlan
 
-from harness.cell import run_cell
 from harness.datasets import Item, load_dataset
 from harness.datasets.columns import columns_of
 from harness.datasets.dataset import Dataset
 from harness.datasets.halves import halve
-from harness.record import Record
-from harness.resources import Resources
-from harness.support import LazyBatch
+from harness.run.cell import run_cell
+from harness.run.prepared import Resources
+from harness.run.support import LazyBatch
+from harness.run.transfer import carry_over
+from harness.store.record import Record
 from harness.task import Batch, Classes, Classifier
-from harness.transfer import carry_over
 from reports import gather
 
 

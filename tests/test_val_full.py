@@ -10,7 +10,7 @@ from small_suite import SMALL, MakePlan
 
 from harness.datasets import load_dataset
 from harness.errors import HarnessError
-from harness.resources import Resources
+from harness.run.prepared import Resources
 
 SEARCH = "backbone: glyphs\nprotocol: val_search"
 FULL = f"{SEARCH}\nval: full"

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from harness.contract.subject import TOLERANCE, Broken, Skip, Subject, expect
-from harness.planted import Planted, as_batch
+from harness.contract.toy import Planted, as_batch
 from harness.task import Method, candidates
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from harness.contract.subject import LEARNT, TOLERANCE, Skip, Subject, expect
-from harness.planted import Planted
+from harness.contract.toy import Planted
 
 
 def zero_steps(subject: Subject) -> None:

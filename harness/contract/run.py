@@ -9,7 +9,7 @@ from typing import Literal
 from harness.backbones import Backbone
 from harness.contract import form, learning, tasks, traces
 from harness.contract.subject import Broken, Skip, Subject
-from harness.planted import tiny_backbone
+from harness.contract.toy import tiny_backbone
 from harness.task import FeaturesOnlyError, Method, NotApplicable
 
 CHECKS: dict[str, Callable[[Subject], None]] = {

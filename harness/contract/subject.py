@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.backbones import Backbone
-from harness.planted import Planted, probe
+from harness.contract.toy import Planted, probe
 from harness.task import Classes, Classifier, Method, Task, zero_shot_logits
 
 TOLERANCE = 1e-3

@@ -8,7 +8,7 @@ import torch
 
 from harness.contract.form import well_formed
 from harness.contract.subject import TOLERANCE, Skip, Subject, expect
-from harness.planted import OTHER, Planted
+from harness.contract.toy import OTHER, Planted
 
 
 def one_shot(subject: Subject) -> None:

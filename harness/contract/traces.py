@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.backbones import Backbone
 from harness.backbones.backbone import fingerprint_of
 from harness.contract.subject import Skip, Subject, expect
-from harness.planted import OTHER, MemorySupport, Planted, WatchedBatch, WatchedSupport
+from harness.contract.toy import OTHER, MemorySupport, Planted, WatchedBatch, WatchedSupport
 
 
 class Interrupted(Exception):

@@ -56,7 +56,7 @@ class FileDataset(Dataset):
         return digest(self.class_names, self.splits, content)
 
     def read(self, items: Sequence[Item]) -> list[NDArray[np.uint8]]:
-        from harness.images import read_image  # imports torch
+        from harness.features.preprocess import read_image  # imports torch
 
         def attempt(item: Item) -> NDArray[np.uint8] | DatasetError:
             try:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.atomic import write_bytes
 from harness.canonical import content_id
-from harness.record import SCHEMA
+from harness.store.atomic import write_bytes
+from harness.store.record import SCHEMA
 
 
 def remembered(files: Iterable[Path], options: Any, compute: Callable[[], str]) -> str:

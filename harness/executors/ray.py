@@ -19,11 +19,11 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from harness.cell import Kind, Outcome, failure_record, run_cell, run_together
 from harness.errors import HarnessError
-from harness.executors import ATTEMPTS, Event, Settings, jobs, why_alone
-from harness.plan import Cell
-from harness.resources import Resources
+from harness.executors.base import ATTEMPTS, Event, Settings, jobs, why_alone
+from harness.plan.expand import Cell
+from harness.run.cell import Kind, Outcome, failure_record, run_cell, run_together
+from harness.run.prepared import Resources
 
 
 class _Worker:

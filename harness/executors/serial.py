@@ -6,11 +6,11 @@ import gc
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from harness.cell import Outcome, run_cell, run_together
-from harness.device_loss import DeviceLost
-from harness.executors import Event, Settings, jobs, why_alone
-from harness.plan import Cell
-from harness.resources import Resources
+from harness.executors.base import Event, Settings, jobs, why_alone
+from harness.plan.expand import Cell
+from harness.run.cell import Outcome, run_cell, run_together
+from harness.run.device_loss import DeviceLost
+from harness.run.prepared import Resources
 
 
 class SerialExecutor:

@@ -1,5 +1,5 @@
 """Hyper-parameter search by Ray Tune: the candidates of one cell, side by side, in the packs of the
-serial search (`harness.packing`).
+serial search (`harness.run.packing`).
 
 The trials are long-lived actors that are reset from one candidate to the next (`reuse_actors`),
 so that the backbone is loaded once per actor and not once per candidate. Candidates, packs, seeds
@@ -13,12 +13,12 @@ from typing import Any
 
 from ray import tune
 
-from harness.executors import Settings
-from harness.packing import alike, search_packs
-from harness.plan import Cell
-from harness.protocol import Evaluator
+from harness.executors.base import Settings
+from harness.plan.expand import Cell
 from harness.registry import find_method
-from harness.resources import Resources
+from harness.run.packing import alike, search_packs
+from harness.run.prepared import Resources
+from harness.run.search import Evaluator
 from harness.task import NotApplicable
 
 
@@ -38,7 +38,7 @@ class _Trial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        from harness.cell import candidate_accuracies
+        from harness.run.cell import candidate_accuracies
 
         found = candidate_accuracies(self._cell, self._packs[self._number], self._resources)
         return {"top1": max(found), "found": found, "done": True}

@@ -13,7 +13,7 @@ def check_data(root: Path, names: tuple[str, ...], decode: bool) -> int:
 
     Without names all known sets are looked for, and those that are absent do not count as wrong.
     """
-    from harness.datasets.check import check
+    from harness.datasets.fetch.check import check
 
     findings = check(root, names, decode)
     console = Console(highlight=False, soft_wrap=True)
@@ -31,7 +31,7 @@ def check_data(root: Path, names: tuple[str, ...], decode: bool) -> int:
 
 def fetch_data(name: str, root: Path) -> int:
     """Download a data set into the layout that the adapters read."""
-    from harness.datasets.fetch import fetch
+    from harness.datasets.fetch.fetch import fetch
 
     console = Console(highlight=False, soft_wrap=True)
     columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn())

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.episode import Episode, draw, read_split, to_json_lines
+from harness.datasets.draws import Episode, draw, read_split, to_json_lines
 from harness.errors import HarnessError
-from harness.plan import Cell, Plan
+from harness.plan.expand import Cell, Plan
 
 NAMED = 3
 """How many cells or draws an error names; it counts all of them."""
@@ -53,10 +53,10 @@ def print_draw(
 
 def _of_suite(suite: Path, prefix: str | None, words: Sequence[str]) -> Episode:
     from harness.datasets import load_dataset
-    from harness.only import only
-    from harness.plan import outline
-    from harness.resources import episode_of
-    from harness.suite import load_suite
+    from harness.plan.expand import outline
+    from harness.plan.select import only
+    from harness.plan.suite import load_suite
+    from harness.run.prepared import episode_of
 
     plan = only(outline(load_suite(suite)), words).whole()
     cells = plan.cells if prefix is None else (_find(plan, prefix),)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.plan import Plan, Waiting
+from harness.plan.expand import Plan, Waiting
 
 WAITING = "waiting"
 """State of a cell that needs something which is not on this machine."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.errors import HarnessError
-from harness.only import only as restrict
-from harness.plan import Plan, outline
-from harness.store import Store
-from harness.suite import load_suite
+from harness.plan.expand import Plan, outline
+from harness.plan.select import only as restrict
+from harness.plan.suite import load_suite
+from harness.store.store import Store
 
 
 def report_suite(suite: Path, results: Path, out: Path | None, only: tuple[str, ...]) -> int:

@@ -8,14 +8,14 @@ from pathlib import Path
 from rich.console import Console
 
 from harness.errors import HarnessError
-from harness.estimate import Estimator
-from harness.executors import Settings, make_executor
-from harness.grid import run_plan, survey
-from harness.live import Live, duration
-from harness.only import only as restrict
-from harness.plan import outline
-from harness.store import Store
-from harness.suite import load_suite
+from harness.executors.base import Settings, make_executor
+from harness.executors.runner import run_plan, survey
+from harness.plan.estimate import Estimator
+from harness.plan.expand import outline
+from harness.plan.select import only as restrict
+from harness.plan.suite import load_suite
+from harness.store.store import Store
+from harness.verbs.live import Live, duration
 from harness.verbs.report import report_folder, write_report
 
 

@@ -11,14 +11,14 @@ from rich.table import Table
 
 from harness import registry
 from harness.errors import HarnessError
-from harness.estimate import Estimator
-from harness.gpu_hours import TFLOPS, gpu_hours
-from harness.grid import survey
-from harness.live import duration
-from harness.only import only as restrict
-from harness.plan import Plan, Progress, outline
-from harness.store import Store
-from harness.suite import load_suite
+from harness.executors.runner import survey
+from harness.plan.estimate import Estimator
+from harness.plan.expand import Plan, Progress, outline
+from harness.plan.gpu_hours import TFLOPS, gpu_hours
+from harness.plan.select import only as restrict
+from harness.plan.suite import load_suite
+from harness.store.store import Store
+from harness.verbs.live import duration
 from harness.verbs.missing import WAITING, show_missing, waiting_row
 from harness.verbs.run import cores
 

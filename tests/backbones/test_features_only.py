@@ -11,12 +11,12 @@ import torch
 from pydantic import ValidationError
 
 from harness.backbones import BackboneSpec, load_backbone, weights_fingerprint
-from harness.cell import run_cell
 from harness.errors import HarnessError
-from harness.plan import make_plan
-from harness.record import Record
-from harness.resources import Resources
-from harness.suite import load_suite
+from harness.plan.expand import make_plan
+from harness.plan.suite import load_suite
+from harness.run.cell import run_cell
+from harness.run.prepared import Resources
+from harness.store.record import Record
 from harness.task import Classes, FeaturesOnlyError
 
 GIVEN = {"features": "ViT-B-32", "feature_dim": 4, "logit_scale": 100}

@@ -18,8 +18,8 @@ from harness.backbones import (
 )
 from harness.backbones.backbone import fingerprint_of
 from harness.canonical import canonical
-from harness.plan import make_plan
-from harness.suite import load_suite
+from harness.plan.expand import make_plan
+from harness.plan.suite import load_suite
 
 
 def third_party() -> tuple[Any, Any, dict[str, Any]]:

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from harness.backbones import Backbone, BackboneSpec, load_backbone
-from harness.cell import run_cell
-from harness.plan import make_plan
-from harness.planted import Planted, as_batch
+from harness.contract.toy import Planted, as_batch
+from harness.plan.expand import make_plan
+from harness.plan.suite import load_suite
 from harness.registry import METHODS, find_method, plugins
-from harness.resources import Resources
-from harness.suite import load_suite
+from harness.run.cell import run_cell
+from harness.run.prepared import Resources
 from harness.task import Batch, Classes, NotApplicable, Task
 
 MODELS = ("ViT-B-32", "ViT-B-16", "RN50", "ViT-B-16-SigLIP")
@@ -116,7 +116,7 @@ def brief(name: str) -> Any:
 
 @pytest.fixture
 def quick_spectra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from methods.spectra import spectrum
+    from methods.low_rank.spectra import spectrum
 
     found: dict[torch.Size, Any] = {}
 
@@ -125,8 +125,8 @@ def quick_spectra(monkeypatch: pytest.MonkeyPatch) -> None:
             found[linear.weight.shape] = spectrum(linear)
         return found[linear.weight.shape]
 
-    monkeypatch.setattr("methods.comp_lora.spectrum", by_shape)
-    monkeypatch.setattr("methods.low_rank.leakage", lambda deltas, protected: {})
+    monkeypatch.setattr("methods.low_rank.comp_lora.spectrum", by_shape)
+    monkeypatch.setattr("methods.low_rank.family.leakage", lambda deltas, protected: {})
 
 
 def test_features_equal_the_original_models(real: Real, monkeypatch: pytest.MonkeyPatch) -> None:

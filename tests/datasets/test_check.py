@@ -8,7 +8,7 @@ from disk import SHARED, image, needs, split_file
 
 from harness.datasets import DatasetError
 from harness.datasets.catalogue import CATALOGUE, Known
-from harness.datasets.check import check, check_one
+from harness.datasets.fetch.check import check, check_one
 from harness.verbs.data import check_data
 
 

@@ -14,10 +14,10 @@ from disk import SHARED, needs
 
 from harness import evaluation
 from harness.datasets import Dataset, DatasetError, DatasetSpec, feature_files, load_dataset
+from harness.datasets.draws import draw
 from harness.datasets.feature_files import FeatureDataset
 from harness.datasets.rows import Rows
-from harness.episode import draw
-from harness.features import FeatureCache
+from harness.features.cache import FeatureCache
 from harness.task import Classes
 
 Arrays = dict[str, Any]

@@ -14,9 +14,9 @@ import pytest
 
 from harness.datasets import DatasetError
 from harness.datasets.catalogue import CATALOGUE
-from harness.datasets.download import download
-from harness.datasets.fetch import SOURCES, Source, fetch
-from harness.datasets.unpack import Limits, unpack
+from harness.datasets.fetch.download import download
+from harness.datasets.fetch.fetch import SOURCES, Source, fetch
+from harness.datasets.fetch.unpack import Limits, unpack
 
 
 class Server(ThreadingHTTPServer):

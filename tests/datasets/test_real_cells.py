@@ -15,12 +15,12 @@ import pytest
 from disk import SHARED, needs
 from numpy.typing import NDArray
 
-from harness.cell import run_cell
 from harness.datasets import DatasetSpec, load_dataset
-from harness.plan import make_plan
-from harness.record import Record
-from harness.resources import Resources
-from harness.suite import load_suite
+from harness.plan.expand import make_plan
+from harness.plan.suite import load_suite
+from harness.run.cell import run_cell
+from harness.run.prepared import Resources
+from harness.store.record import Record
 
 Floats = NDArray[Any]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from harness.backbones import Backbone
-from harness.planted import tiny_backbone
-from harness.support import FeatureSupport, LazyBatch
+from harness.contract.toy import tiny_backbone
+from harness.run.support import FeatureSupport, LazyBatch
 from harness.task import Classes, Task
 
 torch.set_num_threads(1)

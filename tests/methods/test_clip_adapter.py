@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from methods.clip_adapter import CLIPAdapter, Config
+from methods.heads.clip_adapter import CLIPAdapter, Config
 
 
 def numpy_logits(x, down, up, ratio, text, scale):
@@ -64,7 +64,7 @@ def test_defaults_are_the_papers():
 
 def test_parameters_on_a_real_width(backbone):
     """Two matrices of d × d/4, no biases: 131,072 for ViT-B/16's d = 512."""
-    from harness.planted import Planted
+    from harness.contract.toy import Planted
 
     d = backbone.feature_dim
     classifier = CLIPAdapter(Config(steps=0)).fit(Planted(backbone).task())

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from harness.planted import Planted
-from methods.comp_lora import CompLoRA, Config
-from methods.lora import LoRAUpdate
-from methods.spectra import leading, leakage, spectrum
+from harness.contract.toy import Planted
+from methods.low_rank.comp_lora import CompLoRA, Config
+from methods.low_rank.lora import LoRAUpdate
+from methods.low_rank.spectra import leading, leakage, spectrum
 
 FORMS = ["reduced", "projector"]
 

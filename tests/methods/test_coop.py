@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from harness.planted import OTHER, Planted, probe
+from harness.contract.toy import OTHER, Planted, probe
 from harness.task import Classes, NotApplicable
-from methods.coop import Config, CoOp, Prompts
-from methods.zero_shot import ZeroShot
+from methods.heads.zero_shot import ZeroShot
+from methods.prompts.coop import Config, CoOp, Prompts
 
 
 def ids(backbone, name, **options):
@@ -99,7 +99,7 @@ def test_cached_and_fresh_views_agree_where_augmentation_changes_nothing(backbon
     def still(self, indices, generator):
         return self.plain(indices)
 
-    from harness.planted import MemorySupport
+    from harness.contract.toy import MemorySupport
 
     support = type("Still", (MemorySupport,), {"batch": still})
     base = Config(context_tokens=4, steps=3, lr=0.1, batch=64)

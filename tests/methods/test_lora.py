@@ -7,14 +7,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from harness.planted import OTHER, MemorySupport, Planted, probe
-from harness.support import LazyBatch
+from harness.contract.toy import OTHER, MemorySupport, Planted, probe
+from harness.run.support import LazyBatch
 from harness.task import NotApplicable
-from methods.branches import Branch, bernoulli
-from methods.comp_lora import CompLoRA
-from methods.comp_lora import Config as CompConfig
-from methods.lora import Config, LoRA, LoRAUpdate
-from methods.zero_shot import ZeroShot
+from methods.heads.zero_shot import ZeroShot
+from methods.low_rank.branches import Branch, bernoulli
+from methods.low_rank.comp_lora import CompLoRA
+from methods.low_rank.comp_lora import Config as CompConfig
+from methods.low_rank.lora import Config, LoRA, LoRAUpdate
 
 METHODS = [(LoRA, Config), (CompLoRA, CompConfig)]
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.planted import Planted, probe
-from methods.clip_adapter import CLIPAdapter
-from methods.coop import CoOp
-from methods.tip_adapter import TipAdapterF
+from harness.contract.toy import Planted, probe
+from methods.heads.clip_adapter import CLIPAdapter
+from methods.heads.tip_adapter import TipAdapterF
+from methods.prompts.coop import CoOp
 
 CASES = [
     (CLIPAdapter, {"steps": 25, "views": 2, "batch": 5}, {"ratio": (0.3, 0.8), "lr": (0.1, 1.0)}),

@@ -2,8 +2,8 @@ import math
 
 import torch
 
-from harness.planted import OTHER, probe
-from methods.zero_shot import ZeroShot
+from harness.contract.toy import OTHER, probe
+from methods.heads.zero_shot import ZeroShot
 
 
 def test_logits_are_scaled_cosines(task, queries):
@@ -14,7 +14,7 @@ def test_logits_are_scaled_cosines(task, queries):
 
 
 def test_other_names_are_encoded_under_their_own_templates(backbone):
-    from harness.planted import Planted
+    from harness.contract.toy import Planted
 
     rebound = ZeroShot().fit(Planted(backbone).task()).rebind(OTHER)
     images = probe(backbone)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from harness.backbones import Backbone
-from harness.support import LazyBatch
+from harness.run.support import LazyBatch
 from harness.task import Classes, Support, Task
 
 NAMES = ("cat", "sea_urchin", "boeing 747-400", "annual crop land", "b", "black chess knight")

@@ -7,12 +7,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.record import Cost, Draw, Failure, Metrics, Record, Retention
+from harness.store.record import Cost, Draw, Failure, Metrics, Record, Retention
 
 
 @dataclass(frozen=True)
 class FakeCell:
-    """What `harness.plan.Cell` offers to reports."""
+    """What `harness.plan.expand.Cell` offers to reports."""
 
     label: str
     method: str

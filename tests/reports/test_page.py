@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from synthetic import FakeCell, failed, grid, record, records
 
-from harness.record import Record
+from harness.store.record import Record
 from reports import Report, assemble, build, gather, write
 from reports.content import table_files
 

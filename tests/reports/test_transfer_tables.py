@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from synthetic import FakeCell, grid, record, records
 
-from harness.record import Draw, Record, Retention
+from harness.store.record import Draw, Record, Retention
 from reports import assemble, gather, leaderboard_text
 from reports.base_to_new import harmonic_mean
 from reports.content import Content, table_files

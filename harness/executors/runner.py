@@ -1,0 +1,70 @@
+"""Run a plan: feed what is not done to an executor and keep every outcome as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+from harness.executors.base import Event, Executor, Settings
+from harness.plan.expand import Plan, Progress, progress
+from harness.store.store import Contents, Store
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to."""
+
+    before: Progress
+    """How the plan stood when the run began."""
+    ran: int
+    failed: int
+
+
+def survey(plan: Plan, store: Store) -> tuple[Progress, dict[str, str]]:
+    """How a plan stands, and the corrupt files among its cells' (path → why). Changes nothing."""
+    contents = store.load(cell.id for cell in plan.cells)
+    corrupt = {str(path): why for path, why in contents.corrupt.items()}
+    return _standing(plan, store, contents), corrupt
+
+
+def run_plan(
+    plan: Plan,
+    store: Store,
+    executor: Executor,
+    settings: Settings,
+    on_event: Callable[[Event], None],
+    on_notice: Callable[[str], None],
+) -> Result:
+    """Run the cells of a plan that are not done.
+
+    Every outcome is on disk before the next event is read, so that a kill loses the cells in
+    flight and no other. Corrupt result files are set aside, announced, and their cells run again.
+
+    Raises:
+        OSError: a record could not be written (a full disk): the run stops, what was kept stays.
+    """
+    contents = store.load(cell.id for cell in plan.cells)
+    for path, why in contents.corrupt.items():
+        kept = store.quarantine(path)
+        on_notice(f"{path}: {why}; moved to {kept}, and the cell runs again")
+    before = _standing(plan, store, contents)
+    ran = failed = 0
+    if before.to_do:
+        # Kept in the plan's order, so that cells of one data set stay together.
+        to_do = {cell.id for cell in before.to_do}
+        cells = [cell for cell in plan.cells if cell.id in to_do]
+        with closing(executor.run(cells, settings)) as events:  # type: ignore[type-var]
+            for event in events:
+                if event.outcome is not None:
+                    store.write(event.outcome.record, event.outcome.logits)
+                    ran += 1
+                    failed += event.outcome.record.status == "failed"
+                on_event(event)
+    return Result(before, ran, failed)
+
+
+def _standing(plan: Plan, store: Store, contents: Contents) -> Progress:
+    missing = len(contents.records) < len(plan.cells)
+    everything = store.all() if missing else contents  # stale cells are told by what else is there
+    return progress(plan, contents, everything.records.values())

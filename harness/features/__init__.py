@@ -1,0 +1,1 @@
+"""Images to tensors to frozen features, and the cache that keeps them."""

@@ -1,0 +1,344 @@
+"""Suite → ordered cells with content ids; and what of a plan is done, failed, stale or to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from harness.backbones.spec import BackboneSpec
+from harness.canonical import content_id
+from harness.datasets.spec import DatasetSpec
+from harness.errors import HarnessError, did_you_mean
+from harness.features.augment import AugmentSpec
+from harness.plan.inventory import Group, Inventory, Missing, take_inventory
+from harness.plan.suite import SuiteFile, located
+from harness.plan.variants import Variant, variants_of
+from harness.store.record import SCHEMA, Record
+from harness.store.store import Contents
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: how to do it (specs, with paths) and what it is (`identity`, without).
+
+    `id` is the SHA-256 of `identity`: everything that can change the number and nothing else, so
+    no device, worker count, path or label.
+    """
+
+    label: str
+    method: str
+    """The method's registered name, or `path/to/file.py:Class` with an absolute path."""
+    note: str
+    config: Mapping[str, Any]
+    search: Mapping[str, Sequence[Any]] | None
+    backbone_spec: BackboneSpec
+    dataset_spec: DatasetSpec
+    retention_specs: tuple[DatasetSpec, ...]
+    shots: int
+    seed: int
+    sampler: str
+    protocol: str
+    templates: tuple[str, ...]
+    precision: str
+    augment: AugmentSpec
+    keep_logits: bool
+    classes: int
+    scored: int
+    """Images of the test set and of all retention sets, for estimates of time."""
+    identity: Mapping[str, Any]
+    id: str
+
+    @property
+    def dataset(self) -> str:
+        return self.dataset_spec.name
+
+    @property
+    def backbone(self) -> str:
+        return self.backbone_spec.name
+
+    @property
+    def half(self) -> str | None:
+        """ "base" where the cell adapts to the base classes of its data set."""
+        return self.dataset_spec.half
+
+    @property
+    def slot(self) -> tuple[Any, ...]:
+        """Where the cell stands in the grid: what a user would call the same cell."""
+        return _slot(self.label, self.identity)
+
+    def __str__(self) -> str:
+        where = f" shots={self.shots} seed={self.seed}" if self.shots else ""
+        return f"{self.label} on {self.dataset}{where}"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A cell that cannot be run on this machine yet: something it needs is not here."""
+
+    label: str
+    method: str
+    dataset: str
+    shots: int
+    seed: int
+    identity: Mapping[str, Any]
+    """What of its identity is known without that. It has no id."""
+    needs: tuple[Missing, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of a suite, in the order they run: grouped by data set, so workers stay warm."""
+
+    suite: SuiteFile
+    cells: tuple[Cell, ...]
+    waiting: tuple[Waiting, ...] = ()
+
+    @property
+    def every(self) -> tuple[Cell | Waiting, ...]:
+        """Cells that can run here, then those that wait."""
+        return (*self.cells, *self.waiting)
+
+    def keep(self, wanted: Callable[[Cell | Waiting], bool]) -> Plan:
+        """The plan of the wanted cells only."""
+        cells, waiting = filter(wanted, self.cells), filter(wanted, self.waiting)
+        return dataclasses.replace(self, cells=tuple(cells), waiting=tuple(waiting))
+
+    @property
+    def missing(self) -> dict[Missing, int]:
+        """What is not on this machine, and how many cells wait for each."""
+        return Counter(need for cell in self.waiting for need in cell.needs)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Two lines for everything missing: file, line and why; and what to do about it."""
+        return [
+            line
+            for thing in self.missing
+            for line in (str(self.suite.error(thing.where, thing.why)), f"    do: {thing.remedy}")
+        ]
+
+    def whole(self) -> Plan:
+        """The plan itself, if no cell waits.
+
+        Raises:
+            HarnessError: everything that is missing, with its line and what to do.
+        """
+        if not self.waiting:
+            return self
+        count, every = len(self.waiting), len(self.every)
+        start = f"{self.suite.path}: {count} of {every} cells wait for what is not here:"
+        raise HarnessError("\n".join([start, *self.reasons]))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Which cells of a plan are done, failed, stale (done by older code or config), or new."""
+
+    done: tuple[Cell, ...]
+    failed: tuple[Cell, ...]
+    stale: tuple[Cell, ...]
+    new: tuple[Cell, ...]
+
+    @property
+    def to_do(self) -> tuple[Cell, ...]:
+        return self.failed + self.stale + self.new
+
+
+def make_plan(suite: SuiteFile) -> Plan:
+    """Expand a suite into its cells.
+
+    Raises:
+        HarnessError: as `outline`; or something is not on this machine: all of it is named.
+    """
+    return outline(suite).whole()
+
+
+def outline(suite: SuiteFile) -> Plan:
+    """The cells of a suite as far as this machine has what they need; the others wait.
+
+    Raises:
+        HarnessError: unknown method, data set or backbone, or a bad configuration; with its line.
+    """
+    variants = variants_of(suite)
+    with located(suite, ("sampler",)):
+        samplers = _samplers(suite)
+    inventory = take_inventory(suite)
+    cells: dict[str, Cell] = {}
+    waiting: dict[tuple[Any, ...], Waiting] = {}
+    for group in inventory.groups:
+        needs = inventory.lacking(group)
+        content = None if needs else _content(suite, inventory, group)
+        for shots, seed, variant in product(suite.suite.shots, suite.suite.seeds, variants):
+            path, sampler = samplers[shots, seed]
+            axes = _axes(suite, variant, shots, seed, sampler)
+            if content is None:
+                found = _waiting(inventory, group, variant, axes)
+                waiting.setdefault((group.name, variant.label, found.shots, found.seed), found)
+            else:
+                path = path if variant.uses_support else "none"
+                cell = _cell(suite, inventory, group, variant, path, {**content, **axes})
+                cells.setdefault(cell.id, cell)
+    return Plan(suite, tuple(cells.values()), tuple(waiting.values()))
+
+
+def _content(suite: SuiteFile, inventory: Inventory, group: Group) -> dict[str, Any]:
+    """The part of an identity that the cells of a data set share."""
+    assert group.data is not None
+    return {
+        "schema": SCHEMA,
+        "backbone": {
+            "name": inventory.backbone.name,
+            "weights": inventory.weights,
+            "precision": suite.suite.precision,
+        },
+        "dataset": {"name": group.name, "fingerprint": group.data.data.fingerprint},
+        "templates": list(group.data.templates),
+        "retention": [held_out.identity(group.data) for held_out in group.retention],
+    }
+
+
+def _cell(
+    suite: SuiteFile,
+    inventory: Inventory,
+    group: Group,
+    variant: Variant,
+    sampler: str,
+    identity: dict[str, Any],
+) -> Cell:
+    assert group.data is not None
+    return Cell(
+        label=variant.label,
+        method=variant.reference,
+        note=variant.note,
+        config=variant.config,
+        search=variant.search,
+        backbone_spec=inventory.backbone,
+        dataset_spec=group.data.spec,
+        retention_specs=tuple(held_out.spec for held_out in group.retention),
+        shots=identity["shots"],
+        seed=identity["seed"],
+        sampler=sampler,
+        protocol=identity["protocol"],
+        templates=group.data.templates,
+        precision=suite.suite.precision,
+        augment=suite.suite.augment,
+        keep_logits=suite.suite.keep_logits,
+        classes=len(group.data.data.class_names),
+        scored=sum(len(found.data.items("test")) for found in (group.data, *group.retention)),
+        identity=identity,
+        id=content_id(identity),
+    )
+
+
+def _waiting(inventory: Inventory, group: Group, variant: Variant, axes: dict[str, Any]) -> Waiting:
+    known = {"backbone": {"name": inventory.backbone.name}, "dataset": {"name": group.name}}
+    return Waiting(
+        label=variant.label,
+        method=variant.reference,
+        dataset=group.name,
+        shots=axes["shots"],
+        seed=axes["seed"],
+        identity={**known, **axes},
+        needs=inventory.lacking(group),
+    )
+
+
+def _samplers(suite: SuiteFile) -> dict[tuple[int, int], tuple[str, str]]:
+    """By shots and seed: the sampler to run, paths made absolute, and what identifies it.
+
+    A draw from a file is identified by the file's content, so that editing it makes cells stale.
+    """
+    from harness.datasets.draws import SAMPLERS
+
+    given = suite.suite
+    grid = list(product(given.shots, given.seeds))
+    if not given.sampler.startswith("file:"):
+        if given.sampler not in SAMPLERS:
+            hint = did_you_mean(given.sampler, SAMPLERS)
+            raise HarnessError(f'unknown sampler "{given.sampler}"{hint}; or use "file:PATH"')
+        return {point: (given.sampler, given.sampler) for point in grid}
+    found = {}
+    for shots, seed in grid:
+        name = given.sampler.removeprefix("file:")
+        filled = name.replace("{shots}", str(shots)).replace("{seed}", str(seed))
+        path = (suite.path.parent / filled).resolve()
+        try:
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise HarnessError(f"{path}: {error.strerror or error}") from None
+        found[shots, seed] = (f"file:{path}", f"file:{content}")
+    return found
+
+
+def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) -> Progress:
+    """Sort a plan's cells by what the store holds.
+
+    Args:
+        contents: the store's records of exactly these cells.
+        everything: all of the store's records, to tell stale cells from new ones.
+    """
+    slots = {_slot(record.label, record.cell) for record in everything}
+    done, failed, stale, new = [], [], [], []
+    for cell in plan.cells:
+        if cell.id in contents.records and not _lacks_logits(cell, contents):
+            done.append(cell)
+        elif cell.id in contents.failures:
+            failed.append(cell)
+        elif cell.slot in slots:
+            stale.append(cell)
+        else:
+            new.append(cell)
+    return Progress(tuple(done), tuple(failed), tuple(stale), tuple(new))
+
+
+def _lacks_logits(cell: Cell, contents: Contents) -> bool:
+    """Whether a finished cell must run again because its logits are asked for and were not kept."""
+    finished = contents.records[cell.id].status == "ok"
+    return cell.keep_logits and finished and cell.id not in contents.logits
+
+
+def _axes(
+    suite: SuiteFile, variant: Variant, shots: int, seed: int, sampler: str
+) -> dict[str, Any]:
+    """The part of an identity that varies within a data set.
+
+    A method that ignores the support set has one cell per data set, under no draw.
+    """
+    given = suite.suite
+    method: dict[str, Any] = {
+        "name": variant.name,
+        "config": variant.config,
+        "source": variant.source,
+    }
+    if not variant.uses_support:
+        none = {"sampler": "none", "augment": None, "protocol": "fixed"}
+        return {"shots": 0, "seed": 0, **none, "method": method}
+    if given.protocol != "fixed":
+        method["search"] = variant.search
+    return {
+        "shots": shots,
+        "seed": seed,
+        "sampler": sampler,
+        "augment": given.augment.model_dump(mode="json"),
+        "protocol": given.cell_protocol,
+        "method": method,
+    }
+
+
+def _slot(label: str, identity: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (
+        label,
+        identity["method"]["name"],
+        identity["backbone"]["name"],
+        identity["dataset"]["name"],
+        identity["shots"],
+        identity["seed"],
+        identity["protocol"],
+        identity["sampler"].partition(":")[0],
+        *(held_out["name"] for held_out in identity["retention"]),
+    )

@@ -1,0 +1,189 @@
+"""What a suite needs on this machine: its data sets, with their content, and the weights.
+
+Taken before cells are made: what is not here has no content, so its cells have no id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harness.backbones.spec import HUB, BackboneError, BackboneSpec
+from harness.datasets.columns import columns_of
+from harness.datasets.dataset import Dataset
+from harness.datasets.fetch.remedies import remedy
+from harness.datasets.halves import Half, half_name, half_spec, halve
+from harness.datasets.load import load_dataset
+from harness.datasets.spec import DatasetSpec
+from harness.errors import NotHere
+from harness.plan.suite import SuiteFile, located
+from harness.plan.yaml_lines import Where
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that the suite names rightly and this machine does not have."""
+
+    what: str
+    """Such as "data set dtd" or "weights ViT-B-16-quickgelu/openai"."""
+    where: Where
+    """The first place in the suite that names it."""
+    why: str
+    remedy: str
+    """What to do, in one line."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A data set that is here: where it lies, what it contains, how its names are prompted."""
+
+    spec: DatasetSpec
+    data: Dataset
+    templates: tuple[str, ...]
+
+    def identity(self, adapted: Found) -> dict[str, Any]:
+        """As a retention set of cells that adapt to `adapted`.
+
+        Where its classes are among those adapted to, every classifier applies to it (see
+        `harness.run.transfer`); this decides over numbers, so it is part of the identity.
+        """
+        content = {"name": self.spec.name, "fingerprint": self.data.fingerprint}
+        shared = columns_of(self.data, adapted.data) is not None
+        rule = {"transfer": "columns"} if shared else {}
+        return {**content, "templates": list(self.templates), **rule}
+
+
+@dataclass(frozen=True)
+class Group:
+    """A data set to adapt to, with the retention sets of its cells."""
+
+    name: str
+    data: Found | None
+    """None where it is among `missing`."""
+    retention: tuple[Found, ...]
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What is here of a suite's needs, and what is not."""
+
+    backbone: BackboneSpec
+    weights: str | Missing
+    """The weights' fingerprint."""
+    groups: tuple[Group, ...]
+
+    def lacking(self, group: Group) -> tuple[Missing, ...]:
+        """What the cells of a group need and this machine does not have."""
+        weights = (self.weights,) if isinstance(self.weights, Missing) else ()
+        return (*weights, *group.missing)
+
+
+def take_inventory(suite: SuiteFile) -> Inventory:
+    """Look for everything that a suite names. Image files are counted, never read.
+
+    Raises:
+        HarnessError: an unknown name, or data that cannot serve as asked for; with its line.
+    """
+    where: Where = ("backbone",)
+    with located(suite, where):
+        backbone = suite.suite.backbone.resolve(suite.path.parent)
+        weights = _weights(backbone, where)
+    return Inventory(backbone, weights, tuple(_Sets(suite).groups()))
+
+
+def _weights(spec: BackboneSpec, where: Where) -> str | Missing:
+    from harness.backbones.weights import is_open_clip, weights_fingerprint
+
+    if is_open_clip(spec):
+        from harness.backbones.load import architecture
+
+        architecture(spec)  # an unknown name or wrong activation is wrong wherever the suite runs
+    elif not spec.model.startswith(HUB):
+        return weights_fingerprint(spec)  # embedded or a third party's: there is nothing to fetch
+    try:
+        return weights_fingerprint(spec)
+    except BackboneError as error:
+        remedy = "plan once while connected, or name a local file: backbone: {…, checkpoint: PATH}"
+        return Missing(f"weights {spec.name}", where, str(error), remedy)
+
+
+class _Sets:
+    """The data sets of a suite, each looked for once."""
+
+    def __init__(self, suite: SuiteFile) -> None:
+        self._suite = suite
+        self._seen: dict[DatasetSpec, Dataset | Missing] = {}
+
+    def groups(self) -> Iterator[Group]:
+        given = self._suite.suite
+        held_out = [
+            (spec.name, self._retention(spec, ("retention", position)))
+            for position, spec in enumerate(given.retention)
+        ]
+        # By name: in which order a suite lists them changes no number, so it must change no id.
+        in_order = sorted(held_out, key=lambda named: named[0])
+        for position, spec in enumerate(given.datasets):
+            others = [found for name, found in in_order if name != spec.name]
+            yield self._group(spec, ("datasets", position), others)
+
+    def _group(self, spec: DatasetSpec, where: Where, others: list[Found | Missing]) -> Group:
+        given = self._suite.suite
+        splits = ("train", "val", "test") if given.protocol == "val_search" else ("train", "test")
+        name, data = spec.name, self._found(spec, where, splits)
+        if given.setting == "base_to_new":
+            name = half_name(spec.name, "base")
+            data = self._found(spec, where, splits, "base")
+            others = [self._found(spec, where, ("test",), "new"), *others]
+        every = [data, *others]
+        missing = dict.fromkeys(found for found in every if isinstance(found, Missing))
+        return Group(
+            name,
+            data if isinstance(data, Found) else None,
+            tuple(found for found in others if isinstance(found, Found)),
+            tuple(missing),
+        )
+
+    def _retention(self, spec: DatasetSpec, where: Where) -> Found | Missing:
+        found = self._found(spec, where, ("test",))
+        if isinstance(found, Found) and not found.data.has_pixels:
+            raise self._suite.error(
+                where,
+                f"{spec.name}: pre-computed features cannot serve as a retention set: no encoder "
+                "can be adapted and run on them",
+            )
+        return found
+
+    def _found(
+        self,
+        spec: DatasetSpec,
+        where: Where,
+        splits: tuple[str, ...],
+        half: Half | None = None,
+    ) -> Found | Missing:
+        """A data set, or half of it, with the `splits` that its place in the suite takes."""
+        with located(self._suite, where):
+            data = self._whole(spec, where)
+            if isinstance(data, Missing):
+                return data
+            resolved = spec.resolve(self._suite.path.parent)
+            if half is not None:
+                resolved, data = half_spec(resolved, half), halve(data, half)
+            for split in splits:
+                data.items(split)  # raises where there is none
+            self._suite.suite.backbone.check_fits(data)
+            return Found(resolved, data, self._suite.suite.templates or data.templates)
+
+    def _whole(self, spec: DatasetSpec, where: Where) -> Dataset | Missing:
+        if spec not in self._seen:
+            resolved = spec
+            try:
+                resolved = spec.resolve(self._suite.path.parent)
+                data = load_dataset(resolved)
+                _ = data.fingerprint  # raises where images are missing
+                self._seen[spec] = data
+            except NotHere as error:
+                what = f"data set {spec.name}"
+                self._seen[spec] = Missing(what, where, str(error), remedy(resolved))
+        return self._seen[spec]

@@ -1,0 +1,165 @@
+"""Who may see which labels, and how hyper-parameters are chosen.
+
+fixed       the configuration of the suite; the method sees the support set only.
+val_search  chosen by accuracy on the few-shot validation set, min(K, 4) images per class.
+val_full    the same on the whole validation split (in a suite: `val_search` with `val: full`), as
+            much released code does. More labels than the shots: marked, and never
+            ranked beside rows that had fewer.
+oracle      chosen by accuracy on the *test* set: an upper bound, flagged wherever it appears and
+            never ranked. It exists to show what published numbers gain by it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from harness.canonical import canonical
+from harness.features.encode import BATCH
+from harness.plan.variants import build_config
+from harness.run.evaluation import Evaluation
+from harness.run.measures import top1
+from harness.run.packing import alike
+from harness.run.support import LazyBatch
+from harness.task import Classifier, Method, Support, Task, candidates
+
+
+def uses_val(protocol: str) -> bool:
+    """Whether the protocol grants a method validation images."""
+    return protocol in ("val_search", "val_full")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The configuration to be fitted, and how it was found."""
+
+    config: Any
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+Evaluator = Callable[[list[dict[str, Any]]], list[float]]
+"""From candidate configurations, as JSON values, to their accuracies in percent."""
+
+
+def choose(
+    method: type[Method],
+    config: Any,
+    space: Mapping[str, Sequence[Any]] | None,
+    protocol: str,
+    task: Callable[[], Task],
+    test: Evaluation,
+    parallel: Evaluator | None = None,
+) -> Choice:
+    """The configuration that the protocol grants a method.
+
+    Args:
+        space: candidate values that replace the method's own search space, or None.
+        task: makes the task afresh, so that every candidate trains from the same seed.
+        test: read under `oracle` only.
+        parallel: evaluates the whole grid at once, ahead of the method's search; by default
+            candidates are evaluated here, as the search asks for them.
+    """
+    values = method.search_space if space is None else space
+    if protocol == "fixed" or not values:
+        return Choice(config)
+    trials: list[dict[str, Any]] = []
+    known: dict[str, float] = {}
+    on = "test" if protocol == "oracle" else "val"
+    start = time.perf_counter()
+    if parallel is not None:
+        grid = [plain(candidate) for candidate in candidates(config, values)]
+        known = dict(zip(map(canonical, grid), parallel(grid), strict=True))
+
+    def evaluate(candidate: Any) -> float:
+        key = canonical(plain(candidate))
+        if key not in known:
+            known[key] = accuracy_of(method, candidate, protocol, task(), test)
+        trials.append({"config": plain(candidate), "top1": known[key], "on": on})
+        return known[key]
+
+    best = method(config).search(evaluate, values)
+    return Choice(best, trials, time.perf_counter() - start)
+
+
+def accuracy_of(
+    method: type[Method], candidate: Any, protocol: str, task: Task, test: Evaluation
+) -> float:
+    """Top-1 in percent of one candidate: on the validation set, or, under `oracle`, on test.
+
+    A candidate whose training diverges has 0: it must not end the search for the others.
+    """
+    try:
+        classifier = method(candidate).fit(task)
+    except FloatingPointError as error:
+        return _accuracy(error, protocol, task, test)
+    return _accuracy(classifier, protocol, task, test)
+
+
+def packed_evaluator(
+    method: type[Method], protocol: str, task: Callable[[], Task], test: Evaluation
+) -> Evaluator:
+    """Evaluates a grid in packs: candidates that can train together do (`harness.run.packing`).
+
+    A pack is made of one cell's candidates alone, so that the same search gives the same numbers.
+    """
+
+    def evaluate(grid: list[dict[str, Any]]) -> list[float]:
+        found = [0.0] * len(grid)
+        for members in alike(method, grid):
+            pack = [grid[i] for i in members]
+            accuracies = pack_accuracies(method, pack, protocol, task, test)
+            for i, accuracy in zip(members, accuracies, strict=True):
+                found[i] = accuracy
+        return found
+
+    return evaluate
+
+
+def pack_accuracies(
+    method: type[Method],
+    pack: Sequence[Mapping[str, Any]],
+    protocol: str,
+    task: Callable[[], Task],
+    test: Evaluation,
+) -> list[float]:
+    """Top-1 in percent of candidates (JSON values) that train together; see `accuracy_of`."""
+    tasks = [task() for _ in pack]
+    configs = [build_config(method.Config, values) for values in pack]
+    fitted = method.fit_together(list(zip(configs, tasks, strict=True)))
+    return [_accuracy(f, protocol, own, test) for f, own in zip(fitted, tasks, strict=True)]
+
+
+def _accuracy(
+    classifier: Classifier | FloatingPointError, protocol: str, task: Task, test: Evaluation
+) -> float:
+    if isinstance(classifier, FloatingPointError):
+        return 0.0
+    if protocol == "oracle":
+        return top1(test.logits(classifier).argmax(-1), test.labels)
+    assert task.val is not None
+    return accuracy_on(classifier, task.val)
+
+
+@torch.no_grad()
+def accuracy_on(classifier: Classifier, val: Support) -> float:
+    """Top-1 in percent on a validation set, `BATCH` images at a time."""
+    features = val.features
+    guesses = []
+    for some in torch.split(torch.arange(len(val)), BATCH):
+        batch = LazyBatch(len(some), partial(val.plain, some), partial(features.__getitem__, some))
+        guesses.append(classifier.logits(batch).argmax(-1).cpu())
+    return top1(torch.cat(guesses), val.labels.cpu())
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A Config as JSON values."""
+    values = TypeAdapter(type(config)).dump_python(config, mode="json")
+    assert isinstance(values, dict)
+    return values

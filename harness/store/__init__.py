@@ -1,0 +1,1 @@
+"""Results on disk: typed records, whole files or none."""

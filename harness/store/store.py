@@ -1,0 +1,140 @@
+"""Results on disk: one JSON file per cell, named by the cell's id, written atomically.
+
+<root>/cells/<id>.json        finished cells (ok, or skipped with the reason)
+<root>/failures/<id>.json     the last failure of a cell; never counts as done
+<root>/logits/<id>.npz        test logits (float16), where the suite asks for them
+<root>/quarantine/            files that turned out not to be whole records
+<root>/cache/                 derived features; safe to delete
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.store.atomic import write_atomically, write_bytes
+from harness.store.record import CorruptRecord, Record
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a store holds of the cells asked for."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    failures: dict[str, Record] = field(default_factory=dict)
+    corrupt: dict[Path, str] = field(default_factory=dict)
+    """Files that are not whole records, and why."""
+    logits: set[str] = field(default_factory=set)
+    """Ids of cells whose logits were kept."""
+
+
+class Store:
+    """A folder of records. Creating the object touches nothing on disk.
+
+    A record that was read once is kept, and read again only after its file changed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cells = root / "cells"
+        self.failures = root / "failures"
+        self.logits = root / "logits"
+        self.cache = root / "cache"
+        self._kept: dict[str, tuple[tuple[int, ...], Record]] = {}
+
+    def load(self, ids: Iterable[str]) -> Contents:
+        """The records and failures of these cells; corrupt files are reported, not raised."""
+        wanted = list(ids)
+        contents = Contents(logits=_ids_in(self.logits, ".npz"))
+        finished, failed = _ids_in(self.cells), _ids_in(self.failures)
+        with _no_collection():
+            for cell_id in wanted:
+                if cell_id in finished:
+                    self._read_into(contents.records, contents, self.cells / f"{cell_id}.json")
+                if cell_id in failed and cell_id not in contents.records:
+                    self._read_into(contents.failures, contents, self.failures / f"{cell_id}.json")
+        return contents
+
+    def all(self) -> Contents:
+        """Everything in the store, including cells of other suites and stale ones."""
+        return self.load(sorted(_ids_in(self.cells) | _ids_in(self.failures)))
+
+    def write(self, record: Record, logits: dict[str, np.ndarray] | None = None) -> None:
+        """Keep a record. A finished cell's earlier failure is removed.
+
+        Raises:
+            OSError: e.g. a full disk; no record was changed.
+        """
+        if logits is not None:
+            import numpy as np
+
+            arrays = logits
+            write_atomically(
+                self.logits / f"{record.id}.npz",
+                lambda file: np.savez_compressed(file, **arrays),  # type: ignore[arg-type]
+            )
+        folder = self.failures if record.status == "failed" else self.cells
+        write_bytes(folder / f"{record.id}.json", record.to_json().encode())
+        if record.status != "failed":
+            (self.failures / f"{record.id}.json").unlink(missing_ok=True)
+
+    def quarantine(self, path: Path) -> Path:
+        """Move a corrupt file out of the way, keeping it; returns its new place."""
+        folder = self.root / "quarantine"
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / path.name
+        number = 1
+        while target.exists():
+            target = folder / f"{path.stem}.{number}{path.suffix}"
+            number += 1
+        os.replace(path, target)
+        return target
+
+    def _read_into(self, found: dict[str, Record], contents: Contents, path: Path) -> None:
+        try:
+            record = self._read(path)
+        except (CorruptRecord, UnicodeDecodeError, OSError) as error:
+            contents.corrupt[path] = str(error)
+        else:
+            found[record.id] = record
+
+    def _read(self, path: Path) -> Record:
+        name = str(path)
+        stat = os.stat(name)
+        # A record is only ever replaced as a whole, by a new file.
+        version = (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
+        kept, record = self._kept.get(name, (None, None))
+        if record is None or kept != version:
+            record = Record.from_json(path.read_bytes().decode("utf-8"))
+            if record.id != path.stem:
+                raise CorruptRecord(f"holds the record of another cell, {record.id}")
+            self._kept[name] = (version, record)
+        return record
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection meanwhile: thousands of new records, and not one of them garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _ids_in(folder: Path, suffix: str = ".json") -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {e.name.removesuffix(suffix) for e in entries if e.name.endswith(suffix)}
+    except FileNotFoundError:
+        return set()

@@ -1,0 +1,1 @@
+"""Heads: methods on frozen features. One file each."""

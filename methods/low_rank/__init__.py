@@ -1,0 +1,1 @@
+"""Low-rank methods: ΔW of frozen linears. One file each."""

@@ -1,0 +1,1 @@
+"""Prompts: methods that learn tokens. One file each."""
