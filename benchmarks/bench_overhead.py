@@ -20,9 +20,11 @@ import pytest
 from against_target import report
 from rich.console import Console
 
-from harness.executors.base import Settings, make_executor
+from harness.executors.base import Settings
+from harness.executors.make import make_executor
 from harness.executors.runner import run_plan
-from harness.plan.expand import Plan, make_plan, progress
+from harness.plan.expand import Plan, make_plan
+from harness.plan.standing import progress
 from harness.plan.suite import load_suite
 from harness.run.provenance import provenance
 from harness.store.record import Cost, Draw, Metrics, Record, Retention

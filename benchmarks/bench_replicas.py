@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from harness.methods.heads.clip_adapter import CLIPAdapter
+from harness.methods.heads.tip_adapter import TipAdapterF
 from harness.run.support import FeatureSupport
 from harness.task import Classes, Task
-from methods.heads.clip_adapter import CLIPAdapter
-from methods.heads.tip_adapter import TipAdapterF
 
 REPLICAS, ROUNDS = 24, 5
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reports"))
 
 from synthetic import grid, records
 
-from reports import assemble
+from harness.reports import assemble
 
 
 @pytest.mark.benchmark(timer=time.process_time)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.executors.base import Settings, make_executor
-from harness.plan.expand import Cell, Plan, make_plan
+from harness.executors.base import Settings
+from harness.executors.make import make_executor
+from harness.plan.cell import Cell
+from harness.plan.expand import Plan, make_plan
 from harness.plan.select import only
 from harness.plan.suite import load_suite
 from harness.run.prepared import Resources

@@ -36,22 +36,23 @@ from synthetic import grid, records
 from harness.backbones import Backbone, load_backbone
 from harness.backbones.spec import BackboneSpec
 from harness.contract.toy import MemorySupport, as_batch
-from harness.executors.base import Settings, make_executor
+from harness.executors.base import Settings
+from harness.executors.make import make_executor
 from harness.executors.runner import run_plan
+from harness.methods.heads.clip_adapter import CLIPAdapter
+from harness.methods.heads.linear_probe import LinearProbe
+from harness.methods.heads.tip_adapter import TipAdapterF
+from harness.methods.low_rank.lora import LoRA
+from harness.methods.prompts.coop import CoOp
 from harness.plan.estimate import Estimator
 from harness.plan.expand import Plan, make_plan
 from harness.plan.suite import load_suite
+from harness.reports import assemble
+from harness.reports.figures import svg
+from harness.reports.style import looks
 from harness.run.cost import Meter
 from harness.store.store import Store
 from harness.task import Classes, Method, Task
-from methods.heads.clip_adapter import CLIPAdapter
-from methods.heads.linear_probe import LinearProbe
-from methods.heads.tip_adapter import TipAdapterF
-from methods.low_rank.lora import LoRA
-from methods.prompts.coop import CoOp
-from reports import assemble
-from reports.figures import svg
-from reports.style import looks
 
 SUITES = Path(__file__).parents[1] / "suites"
 STEPS = 20

@@ -18,19 +18,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from harness.classes import Classes, FeaturesOnlyError, NotApplicable
+
 if TYPE_CHECKING:
     from harness.backbones import Backbone
 
-
-@dataclass(frozen=True)
-class Classes:
-    """Class names in label order and the prompt templates they are read under."""
-
-    names: tuple[str, ...]
-    templates: tuple[str, ...] = ("a photo of a {}.",)
-
-    def __len__(self) -> int:
-        return len(self.names)
+__all__ = [
+    "Batch",
+    "Classes",
+    "Classifier",
+    "FeaturesOnlyError",
+    "Method",
+    "NotApplicable",
+    "Support",
+    "Task",
+    "Work",
+    "candidates",
+    "zero_shot_logits",
+]
 
 
 class Support(ABC):
@@ -62,14 +67,6 @@ class Support(ABC):
     @abstractmethod
     def plain(self, indices: Tensor) -> Tensor:
         """(B, 3, H, W) images of the support `indices` under the test-time preprocessing."""
-
-
-class FeaturesOnlyError(RuntimeError):
-    """A method asked for pixels or an encoder where only pre-computed features exist."""
-
-
-class NotApplicable(Exception):
-    """A method cannot run on this backbone or data set, for the stated reason: a skipped cell."""
 
 
 class Batch(ABC):

@@ -2,7 +2,7 @@
 
 CLIP-Adapter, Tip-Adapter-F and CoOp share their training and differ in what is trained, how it
 scores, and by which optimiser. Replicas of one data set and number of shots (other seeds, other
-learning rates, …) can train as one batched computation: see `methods.replicas`.
+learning rates, …) can train as one batched computation: see `harness.methods.replicas`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
+from harness.methods.heads.text import feature_batches
+from harness.methods.optim import descend
+from harness.methods.replicas import train_together
 from harness.task import Classifier, Method, Task, Work
-from methods.heads.text import feature_batches
-from methods.optim import descend
-from methods.replicas import train_together
 
 
 @dataclass(frozen=True)

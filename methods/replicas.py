@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
+from harness.methods.heads.text import drawn_views, feature_batches
+from harness.methods.optim import diverged, minibatches
 from harness.task import Classifier, Task
-from methods.heads.text import drawn_views, feature_batches
-from methods.optim import diverged, minibatches
 
 if TYPE_CHECKING:
-    from methods.feature_method import FeatureMethod, Training
+    from harness.methods.feature_method import FeatureMethod, Training
 
 Replica = tuple["FeatureMethod", Task]
 MOST_NUMBERS = 2**20

@@ -1,9 +1,9 @@
 """Reports: from records alone to tables, plots and one page. No model is known here."""
 
-from reports.content import Content, gather, leaderboard_text
-from reports.export import Report, assemble, build, write
-from reports.frame import PlannedCell
-from reports.published import BadPublished, Published, load_published
+from harness.reports.content import Content, gather, leaderboard_text
+from harness.reports.export import Report, assemble, build, write
+from harness.reports.frame import PlannedCell
+from harness.reports.published import BadPublished, Published, load_published
 
 __all__ = [
     "BadPublished",

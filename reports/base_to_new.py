@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.cube import Floats, cube, interval_over_draws
-from reports.leaderboard import Standing, line, mean_entry, named, shots_name
-from reports.summary import average, mean_at
-from reports.table import NOT_APPLICABLE, Entry, Table
+from harness.reports.cube import Floats, cube, interval_over_draws
+from harness.reports.leaderboard import Standing, line, mean_entry, named, shots_name
+from harness.reports.summary import average, mean_at
+from harness.reports.table import NOT_APPLICABLE, Entry, Table
 
 _BASE, _NEW = "-base", "-new"
 """How the halves of a data set are named (`harness.datasets.halves.half_name`)."""

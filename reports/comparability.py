@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from harness.reports.frame import MISSING, repeated_draws
+from harness.reports.summary import FULL
 from harness.store.record import Record
-from reports.frame import MISSING, repeated_draws
-from reports.summary import FULL
 
 
 def warnings_of(frame: pd.DataFrame, records: Mapping[str, Record]) -> list[str]:

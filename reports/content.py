@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.store.record import Record
-from reports.base_to_new import base_to_new_tables
-from reports.comparability import completeness, warnings_of
-from reports.findings import findings
-from reports.frame import (
+from harness.reports.base_to_new import base_to_new_tables
+from harness.reports.comparability import completeness, warnings_of
+from harness.reports.findings import findings
+from harness.reports.frame import (
     PlannedCell,
     broadcast,
     cell_frame,
@@ -19,25 +18,26 @@ from reports.frame import (
     one_seed_per_draw,
     retention_frame,
 )
-from reports.leaderboard import Standing, leaderboard, standing
-from reports.parity import compare, parity_table
-from reports.provenance import (
+from harness.reports.leaderboard import Standing, leaderboard, standing
+from harness.reports.parity import compare, parity_table
+from harness.reports.provenance import (
     code_caveats,
     draw_table,
     method_table,
     provenance_table,
     undone_table,
 )
-from reports.published import Published
-from reports.table import Table, to_csv, to_markdown, to_text
-from reports.tables import (
+from harness.reports.published import Published
+from harness.reports.table import Table, to_csv, to_markdown, to_text
+from harness.reports.tables import (
     cost_table,
     dataset_tables,
     forgetting_tables,
     paired_table,
     reference_row,
 )
-from reports.transfer import transfer_tables
+from harness.reports.transfer import transfer_tables
+from harness.store.record import Record
 
 
 @dataclass(frozen=True)

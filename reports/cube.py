@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reports.stats import half_width
+from harness.reports.stats import half_width
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from harness.reports import figures, plots
+from harness.reports.content import Content, gather, table_files
+from harness.reports.frame import PlannedCell
+from harness.reports.html import Page, Plot, Section, render
+from harness.reports.published import Published
+from harness.reports.style import looks
 from harness.store.atomic import write_bytes
 from harness.store.record import Record
-from reports import figures, plots
-from reports.content import Content, gather, table_files
-from reports.frame import PlannedCell
-from reports.html import Page, Plot, Section, render
-from reports.published import Published
-from reports.style import looks
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from reports.plots import AVERAGE
-from reports.style import FAINT, INK, RC, Look
+from harness.reports.plots import AVERAGE
+from harness.reports.style import FAINT, INK, RC, Look
 
 
 def svg(name: str, draw: Callable[[], Figure]) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.comparability import completeness
-from reports.leaderboard import Standing, shots_name
-from reports.stats import Interval, ranks
-from reports.summary import draw_matrix, mean_at
-from reports.table import interval, missing, number
-from reports.tables import differences, verdict
+from harness.reports.comparability import completeness
+from harness.reports.leaderboard import Standing, shots_name
+from harness.reports.stats import Interval, ranks
+from harness.reports.summary import draw_matrix, mean_at
+from harness.reports.table import interval, missing, number
+from harness.reports.tables import differences, verdict
 
 
 def findings(frame: pd.DataFrame, grid: pd.DataFrame, at: Standing) -> list[str]:

@@ -11,8 +11,8 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from reports.style import INK
-from reports.table import Table
+from harness.reports.style import INK
+from harness.reports.table import Table
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from reports.summary import FULL, Mean, Place, average, mean_at, place_at, rank_table, row_info
-from reports.table import NONE, NOT_APPLICABLE, Entry, Line, Table, interval, missing
+from harness.reports.summary import (
+    FULL,
+    Mean,
+    Place,
+    average,
+    mean_at,
+    place_at,
+    rank_table,
+    row_info,
+)
+from harness.reports.table import NONE, NOT_APPLICABLE, Entry, Line, Table, interval, missing
 
 
 @dataclass(frozen=True)

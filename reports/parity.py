@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from harness.reports.published import Number, Published
+from harness.reports.stats import paired
+from harness.reports.summary import average, draw_matrix, mean_at, row_info
+from harness.reports.table import NONE, Entry, Line, Table, interval, missing, number
 from harness.store.record import Record
-from reports.published import Number, Published
-from reports.stats import paired
-from reports.summary import average, draw_matrix, mean_at, row_info
-from reports.table import NONE, Entry, Line, Table, interval, missing, number
 
 NOT_COMPARABLE = "not comparable"
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.leaderboard import Standing
-from reports.stats import pareto
-from reports.summary import per_dataset
+from harness.reports.leaderboard import Standing
+from harness.reports.stats import pareto
+from harness.reports.summary import per_dataset
 
 AVERAGE = "mean over data sets"
 

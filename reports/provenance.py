@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from harness.reports.table import Entry, Line, Table
 from harness.store.record import Record
-from reports.table import Entry, Line, Table
 
 _MOMENTS = ("started", "finished")
 """Keys whose values are ISO times, shown as a span."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.cube import cube, interval_over_draws, mean_over
-from reports.stats import grouped, ranks
+from harness.reports.cube import cube, interval_over_draws, mean_over
+from harness.reports.stats import grouped, ranks
 
 ORACLE = "oracle"
 FULL = "val_full"

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from reports.leaderboard import Standing, line, mean_entry, named, shots_name
-from reports.stats import Interval, paired
-from reports.summary import average, draw_matrix, mean_at, per_dataset
-from reports.table import NONE, NOT_APPLICABLE, Entry, Table, interval, missing, number
-from reports.transfer import COLUMNS_NOTE, carried, kept_entry
+from harness.reports.leaderboard import Standing, line, mean_entry, named, shots_name
+from harness.reports.stats import Interval, paired
+from harness.reports.summary import average, draw_matrix, mean_at, per_dataset
+from harness.reports.table import NONE, NOT_APPLICABLE, Entry, Table, interval, missing, number
+from harness.reports.transfer import COLUMNS_NOTE, carried, kept_entry
 
 _VALUES = ["top1", "per_class_mean", "ece", "gain"]
 

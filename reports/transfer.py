@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports.leaderboard import Standing, line, mean_entry, named, shots_name
-from reports.summary import Mean, average, mean_at
-from reports.table import NOT_APPLICABLE, Entry, Table
+from harness.reports.leaderboard import Standing, line, mean_entry, named, shots_name
+from harness.reports.summary import Mean, average, mean_at
+from harness.reports.table import NOT_APPLICABLE, Entry, Table
 
 COLUMNS_MARK = "†"
 COLUMNS_NOTE = (

@@ -8,7 +8,8 @@ from typing import Any
 
 from small_suite import SMALL
 
-from harness.executors.base import Event, Settings, make_executor
+from harness.executors.base import Event, Settings
+from harness.executors.make import make_executor
 from harness.executors.runner import Result, run_plan
 from harness.plan.expand import Plan
 from harness.store.record import Record

@@ -10,8 +10,8 @@ import pytest
 from harness.contract import run_contract
 from harness.contract.toy import tiny_backbone
 from harness.plan.expand import make_plan
+from harness.plan.methods import find_method
 from harness.plan.suite import load_suite
-from harness.registry import find_method
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()

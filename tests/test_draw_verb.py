@@ -10,7 +10,8 @@ import pytest
 from small_suite import SMALL, MakePlan
 
 from harness.errors import HarnessError
-from harness.plan.expand import Cell, Plan
+from harness.plan.cell import Cell
+from harness.plan.expand import Plan
 from harness.run.prepared import Resources
 from harness.verbs.draw import print_draw
 

@@ -9,8 +9,9 @@ import pytest
 from small_suite import SMALL, MakePlan
 
 from harness.backbones.spec import BackboneSpec
+from harness.plan.cell import Cell
 from harness.plan.estimate import FEWEST, Estimator, counts_of, fit_rates, work_of
-from harness.plan.expand import Cell, outline
+from harness.plan.expand import outline
 from harness.plan.gpu_hours import TOKENS, gpu_hours, pass_flops
 from harness.plan.suite import load_suite
 from harness.store.record import Cost, Record

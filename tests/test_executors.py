@@ -9,7 +9,7 @@ from running import ONE_SET, Run, numbers, with_plugin
 from small_suite import MakePlan
 
 from harness.executors.base import Event
-from harness.registry import find_method
+from harness.plan.methods import find_method
 from harness.run.device_loss import DeviceLost
 from harness.store.store import Store
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from small_suite import SMALL, MakePlan
 
-from harness.executors.base import Settings, make_executor
+from harness.executors.base import Settings
+from harness.executors.make import make_executor
 from harness.features.cache import FeatureCache
 from harness.run import prepared
 

@@ -11,7 +11,8 @@ import pytest
 from running import ONE_SET, PLUGINS, Run, numbers, with_plugin
 from small_suite import SMALL, MakePlan
 
-from harness.executors.base import Event, Settings, make_executor
+from harness.executors.base import Event, Settings
+from harness.executors.make import make_executor
 from harness.executors.runner import run_plan, survey
 from harness.store.record import Record
 from harness.store.store import Store

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from harness.datasets import DatasetError
+from harness.datasets.read_image import read_image
 from harness.features.augment import AugmentSpec
-from harness.features.preprocess import augment, crop_resize, preprocess, random_crops, read_image
+from harness.features.preprocess import augment, crop_resize, preprocess, random_crops
 
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}

@@ -10,7 +10,7 @@ import pytest
 from running import Run, with_plugin
 from small_suite import MakePlan
 
-from methods.heads.clip_adapter import CLIPAdapter
+from harness.methods.heads.clip_adapter import CLIPAdapter
 
 PACKED = """\
 backbone: glyphs

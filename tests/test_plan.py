@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from small_suite import SMALL, MakePlan
 
-from harness import registry
 from harness.errors import HarnessError
-from harness.plan.expand import make_plan, progress
+from harness.plan.expand import make_plan
+from harness.plan.methods import method_source
 from harness.plan.select import only
+from harness.plan.standing import progress
 from harness.plan.suite import load_suite
 from harness.store.record import Record
 from harness.store.store import Contents
@@ -88,9 +89,9 @@ def test_editing_a_method_changes_exactly_its_cells(tmp_path: Path) -> None:
 
 
 def test_a_family_file_belongs_to_the_methods_built_on_it() -> None:
-    lora, comp = registry.source_hash("lora"), registry.source_hash("comp_lora")
+    lora, comp = method_source("lora"), method_source("comp_lora")
     assert lora != comp
-    assert registry.source_hash("zero_shot") not in {lora, comp}
+    assert method_source("zero_shot") not in {lora, comp}
 
 
 def test_done_failed_stale_and_new(plan_of: MakePlan) -> None:

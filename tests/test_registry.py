@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import registry
+from harness import registry, source
 from harness.errors import HarnessError
-from harness.registry import METHODS, find, find_method, source_hash
+from harness.plan.methods import METHODS, find_method
+from harness.registry import find
+from harness.source import _source, source_hash, sources
 
 COUNTER = itertools.count()
 
@@ -61,7 +63,8 @@ class Package:
         self.folder = folder / self.name
         self._entries: dict[str, EntryPoint] = {}
         monkeypatch.syspath_prepend(folder)
-        monkeypatch.setattr(registry, "plugins", lambda group: self._entries)
+        for module in (registry, source):
+            monkeypatch.setattr(module, "plugins", lambda group: self._entries)
         self.write("__init__.py", "")
 
     def write(self, file: str, text: str) -> None:
@@ -76,7 +79,7 @@ class Package:
             self._entries[name] = EntryPoint(name, value, METHODS)
 
     def hashes(self) -> dict[str, str]:
-        return {name: source_hash(name) for name in self._entries}
+        return {name: source_hash(name, METHODS) for name in self._entries}
 
     def changed_by(self, file: str) -> set[str]:
         """The methods whose hash changes when a line is added to `file`."""
@@ -141,19 +144,19 @@ def test_files_of_one_name_are_hashed_in_one_order(package: Package) -> None:
         package.write(f"{folder}/heads.py", f"VALUE = '{folder}'\n")
     package.write("mine.py", "".join(f"from .{f} import heads as {f}\n" for f in "cab"))
     package.declare(mine="mine")
-    before = source_hash("mine")
+    before = source_hash("mine", METHODS)
     first, second = (package.folder / f / "heads.py" for f in "ab")
     one, two = first.read_text(), second.read_text()
     first.write_text(two)
     second.write_text(one)
-    assert source_hash("mine") != before, "which file is which counts"
+    assert source_hash("mine", METHODS) != before, "which file is which counts"
     first.write_text(one)
     second.write_text(two)
-    assert source_hash("mine") == before
+    assert source_hash("mine", METHODS) == before
 
 
 def test_what_cannot_be_found_is_left_to_the_import_to_report(package: Package) -> None:
-    lines = ["from .nowhere import x", "from ..... import y", "import methods.nowhere.deep"]
+    lines = ["from .nowhere import x", "from ..... import y", "import harness.methods.nowhere.deep"]
     lines += [
         "from PKG.nowhere.deep import z",
         "from .broken import deep",
@@ -171,20 +174,20 @@ def test_a_file_is_hashed_without_its_folder(tmp_path: Path) -> None:
     for folder, text in texts.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.py").write_text(
-            "from . import x\nimport methods.heads.text\n" + text
+            "from . import x\nimport harness.methods.heads.text\n" + text
         )
-        hashes[folder] = source_hash(f"{tmp_path / folder / 'mine.py'}:ClassMean")
+        hashes[folder] = source_hash(f"{tmp_path / folder / 'mine.py'}:ClassMean", METHODS)
     assert hashes["one"] == hashes["two"] != hashes["three"]
 
 
 def test_the_projects_own_methods_follow_what_they_import() -> None:
-    def sources(name: str) -> set[str]:
-        module = f"methods.{name}"
-        return set(registry._with_imports(module, registry._source(module)))
+    def of(module: str) -> set[str]:
+        return {name.removeprefix("harness.methods.") for name in sources(module, _source(module))}
 
-    assert {"methods.low_rank.lora", "methods.low_rank.family"} <= sources("comp_lora")
-    assert "methods.low_rank.comp_lora" not in sources("lora")
-    assert sources("linear_probe") == {"methods.heads.linear_probe", "methods.checks"}
+    low_rank = "harness.methods.low_rank"
+    assert {"low_rank.lora", "low_rank.family"} <= of(f"{low_rank}.comp_lora")
+    assert "low_rank.comp_lora" not in of(f"{low_rank}.lora")
+    assert of("harness.methods.heads.linear_probe") == {"heads.linear_probe", "checks"}
 
 
 @pytest.mark.parametrize(
@@ -235,4 +238,4 @@ def test_a_method_is_found_by_name_and_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(METHOD)
     assert find_method("mine.py:ClassMean", tmp_path).name == "class_mean"
     assert find_method("zero_shot").name == "zero_shot"
-    assert sys.modules["methods.heads.zero_shot"].ZeroShot is find_method("zero_shot")
+    assert sys.modules["harness.methods.heads.zero_shot"].ZeroShot is find_method("zero_shot")

@@ -15,7 +15,7 @@ import torch
 from small_suite import SMALL, MakePlan
 
 from harness.datasets import Dataset, Item
-from harness.plan.expand import Cell
+from harness.plan.cell import Cell
 from harness.run.cell import run_cell
 from harness.run.prepared import Resources
 from harness.task import Classifier, Method, Task

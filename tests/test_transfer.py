@@ -15,13 +15,13 @@ from harness.datasets import Item, load_dataset
 from harness.datasets.columns import columns_of
 from harness.datasets.dataset import Dataset
 from harness.datasets.halves import halve
+from harness.reports import gather
 from harness.run.cell import run_cell
 from harness.run.prepared import Resources
 from harness.run.support import LazyBatch
 from harness.run.transfer import carry_over
 from harness.store.record import Record
 from harness.task import Batch, Classes, Classifier
-from reports import gather
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

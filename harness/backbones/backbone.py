@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,7 @@ from harness.backbones.inject import injected, substituted
 from harness.backbones.text import Packing, causal_tower, encode_packed, pack, with_context
 from harness.backbones.tokens import Tokenizer, adapt_tokenizer
 from harness.backbones.vision import shorten_last_block
-
-if TYPE_CHECKING:
-    from harness.task import Classes
+from harness.classes import Classes
 
 Precision = Literal["fp32", "bf16", "fp16-amp"]
 GROUP_WORK = {"cpu": 3e5, "cuda": 3e8}

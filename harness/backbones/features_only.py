@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from harness.backbones.backbone import Backbone, Precision
-from harness.task import FeaturesOnlyError
+from harness.classes import FeaturesOnlyError
 
 
 class FeaturesOnly(Backbone):

@@ -10,6 +10,7 @@ from harness.backbones.backbone import fingerprint_of
 from harness.backbones.spec import EMBEDDED, BackboneError, BackboneSpec, Parts
 from harness.canonical import content_id
 from harness.errors import did_you_mean
+from harness.source import source_hash
 
 GROUP = "harness.backbones"
 
@@ -45,7 +46,7 @@ def plugin_parts(spec: BackboneSpec) -> Parts:
         size = model.visual.image_size
         identity = {
             "name": spec.name,
-            "source": registry.source_hash(spec.model, GROUP),
+            "source": source_hash(spec.model, GROUP),
             "weights": fingerprint_of(model),
             "image_size": list(size) if isinstance(size, tuple | list) else size,
             "preprocess": preprocess,

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import HarnessError
-
-if TYPE_CHECKING:
-    from harness.datasets import Dataset
 
 EMBEDDED = "glyphs"
 HUB = "hf-hub:"
@@ -91,26 +88,6 @@ class BackboneSpec(BaseModel):
             if getattr(self, key) is None:
                 raise ValueError(f'the key "{key}" is missing beside features, such as {example}')
         return self
-
-    def check_fits(self, data: Dataset) -> None:
-        """Whether a model that is only described can serve a data set.
-
-        Raises:
-            BackboneError: the data set has pixels, or features of another width.
-        """
-        if self.features is None:
-            return
-        if data.has_pixels:
-            raise BackboneError(
-                f"{data.name}: has images, and the backbone {self.name} no encoder: give the "
-                "backbone as model: …, or the data set as kind: features"
-            )
-        width = data.features(data.items("test")[:1]).shape[1]
-        if width != self.feature_dim:
-            raise BackboneError(
-                f"{data.name}: its features have width {width}, the backbone says "
-                f"feature_dim: {self.feature_dim}"
-            )
 
     @property
     def name(self) -> str:

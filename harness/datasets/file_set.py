@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.catalogue import Known
 from harness.datasets.dataset import Dataset, DatasetError, Item, MissingData, digest
+from harness.datasets.read_image import read_image
+from harness.features.threads import parallel
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 
@@ -24,9 +24,6 @@ UNCOMPRESSED = frozenset({".bmp", ".ppm", ".tif", ".tiff"})
 
 _SHOWN = 3
 """How many bad files an error names; it counts all of them."""
-
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,8 +53,6 @@ class FileDataset(Dataset):
         return digest(self.class_names, self.splits, content)
 
     def read(self, items: Sequence[Item]) -> list[NDArray[np.uint8]]:
-        from harness.features.preprocess import read_image  # imports torch
-
         def attempt(item: Item) -> NDArray[np.uint8] | DatasetError:
             try:
                 return read_image(self.images / item.impath)
@@ -150,15 +145,6 @@ def file_content(path: Path) -> int | str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-
-
-def parallel(function: Callable[[In], Out], values: Sequence[In]) -> list[Out]:
-    """`function` of each value, in order, on a few threads (decoding leaves Python's lock)."""
-    threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
-    if threads == 1 or len(values) < 8:
-        return [function(value) for value in values]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, values))
 
 
 def some(names: Iterable[str], separator: str = ", ") -> str:

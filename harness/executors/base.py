@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-from harness.errors import HarnessError, did_you_mean
-
-if TYPE_CHECKING:
-    from harness.plan.expand import Cell
-    from harness.run.cell import Outcome
+from harness.plan.cell import Cell
+from harness.run.cell import Outcome
+from harness.run.packing import packs
 
 ATTEMPTS = 3
 """How often a cell is tried when its worker dies; each further try is announced."""
@@ -45,8 +43,6 @@ class Event:
 
 def jobs(cells: Sequence[Cell], settings: Settings) -> list[tuple[Cell, ...]]:
     """What is run at a time: single cells, or packs of them."""
-    from harness.run.packing import packs
-
     return packs(cells) if settings.pack else [(cell,) for cell in cells]
 
 
@@ -62,24 +58,3 @@ class Executor(Protocol):
     """Runs cells and tells what happens, in any order. Closing the iterator stops the work."""
 
     def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]: ...
-
-
-def make_executor(name: str) -> Executor:
-    """The executor of that name. Only `ray` imports Ray.
-
-    Raises:
-        HarnessError: unknown name, or Ray is not installed.
-    """
-    if name == "serial":
-        from harness.executors.serial import SerialExecutor
-
-        return SerialExecutor()
-    if name == "ray":
-        try:
-            from harness.executors.ray import RayExecutor
-        except ImportError as error:
-            raise HarnessError(
-                f"--executor ray: {error}; install ray, or use --executor serial"
-            ) from None
-        return RayExecutor()
-    raise HarnessError(f'unknown executor "{name}"{did_you_mean(name, ("ray", "serial"))}')

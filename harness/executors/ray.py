@@ -21,7 +21,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from harness.errors import HarnessError
 from harness.executors.base import ATTEMPTS, Event, Settings, jobs, why_alone
-from harness.plan.expand import Cell
+from harness.plan.cell import Cell
 from harness.run.cell import Kind, Outcome, failure_record, run_cell, run_together
 from harness.run.prepared import Resources
 

@@ -7,7 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from harness.executors.base import Event, Executor, Settings
-from harness.plan.expand import Plan, Progress, progress
+from harness.plan.expand import Plan
+from harness.plan.standing import Progress, progress
 from harness.store.store import Contents, Store
 
 

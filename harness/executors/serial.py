@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from harness.executors.base import Event, Settings, jobs, why_alone
-from harness.plan.expand import Cell
+from harness.plan.cell import Cell
 from harness.run.cell import Outcome, run_cell, run_together
 from harness.run.device_loss import DeviceLost
 from harness.run.prepared import Resources

@@ -14,8 +14,8 @@ from typing import Any
 from ray import tune
 
 from harness.executors.base import Settings
-from harness.plan.expand import Cell
-from harness.registry import find_method
+from harness.plan.cell import Cell
+from harness.plan.methods import find_method
 from harness.run.packing import alike, search_packs
 from harness.run.prepared import Resources
 from harness.run.search import Evaluator

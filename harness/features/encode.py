@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.datasets.file_set import parallel
 from harness.features.preprocess import preprocess
+from harness.features.threads import parallel
 from harness.store.record import SCHEMA
 
 if TYPE_CHECKING:

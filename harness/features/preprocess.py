@@ -1,4 +1,4 @@
-"""Images into tensors: reading, test-time preprocessing, training-time augmentation.
+"""Images into tensors: test-time preprocessing, training-time augmentation.
 
 Both resize with Pillow's antialiased bicubic filter, so that numbers compare with CLIP's.
 """
@@ -6,7 +6,6 @@ Both resize with Pillow's antialiased bicubic filter, so that numbers compare wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,26 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from harness.datasets.dataset import DatasetError
 from harness.features.augment import AugmentSpec
 
 TRIES = 10
 """Crops tried per image before the largest centred one is taken (as torchvision does)."""
-
-
-def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """The image file as a uint8 (H, W, 3) RGB array.
-
-    Raises:
-        DatasetError: missing, truncated or corrupt file; the message names it.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such image") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{path}: corrupt or truncated image: {error}") from None
 
 
 def preprocess(

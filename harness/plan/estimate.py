@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from harness import registry
 from harness.canonical import canonical
-from harness.plan.expand import Cell
+from harness.plan.cell import Cell
+from harness.plan.methods import find_method
 from harness.plan.variants import build_config
 from harness.store.record import Cost, Record
 
@@ -85,7 +85,7 @@ class Estimator:
         rates = self.rates(cell.backbone)
         if rates is None:
             return None
-        fits = 1 + candidates_of(registry.find_method(cell.method), cell.identity)
+        fits = 1 + candidates_of(find_method(cell.method), cell.identity)
         counts = counts_of(self._work(cell), fits)
         return sum(rate * count for rate, count in zip(rates, counts, strict=True))
 
@@ -153,7 +153,7 @@ def fit_rates(costs: Sequence[Cost]) -> Sequence[float]:
 
 def work_of(cell: Cell) -> dict[str, int]:
     """What the cell's record will say under `cost.work`."""
-    method: Any = registry.find_method(cell.method)
+    method: Any = find_method(cell.method)
     configured = method(build_config(method.Config, cell.config))
     work = configured.work(cell.classes, cell.classes * cell.shots, cell.shots)
     return {**asdict(work), "scored": cell.scored}

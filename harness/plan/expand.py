@@ -1,93 +1,23 @@
-"""Suite → ordered cells with content ids; and what of a plan is done, failed, stale or to do."""
+"""Suite → ordered cells with content ids."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from harness.backbones.spec import BackboneSpec
 from harness.canonical import content_id
-from harness.datasets.spec import DatasetSpec
+from harness.datasets.draws import SAMPLERS
 from harness.errors import HarnessError, did_you_mean
-from harness.features.augment import AugmentSpec
+from harness.plan.cell import Cell, Waiting
 from harness.plan.inventory import Group, Inventory, Missing, take_inventory
 from harness.plan.suite import SuiteFile, located
 from harness.plan.variants import Variant, variants_of
-from harness.store.record import SCHEMA, Record
-from harness.store.store import Contents
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run: how to do it (specs, with paths) and what it is (`identity`, without).
-
-    `id` is the SHA-256 of `identity`: everything that can change the number and nothing else, so
-    no device, worker count, path or label.
-    """
-
-    label: str
-    method: str
-    """The method's registered name, or `path/to/file.py:Class` with an absolute path."""
-    note: str
-    config: Mapping[str, Any]
-    search: Mapping[str, Sequence[Any]] | None
-    backbone_spec: BackboneSpec
-    dataset_spec: DatasetSpec
-    retention_specs: tuple[DatasetSpec, ...]
-    shots: int
-    seed: int
-    sampler: str
-    protocol: str
-    templates: tuple[str, ...]
-    precision: str
-    augment: AugmentSpec
-    keep_logits: bool
-    classes: int
-    scored: int
-    """Images of the test set and of all retention sets, for estimates of time."""
-    identity: Mapping[str, Any]
-    id: str
-
-    @property
-    def dataset(self) -> str:
-        return self.dataset_spec.name
-
-    @property
-    def backbone(self) -> str:
-        return self.backbone_spec.name
-
-    @property
-    def half(self) -> str | None:
-        """ "base" where the cell adapts to the base classes of its data set."""
-        return self.dataset_spec.half
-
-    @property
-    def slot(self) -> tuple[Any, ...]:
-        """Where the cell stands in the grid: what a user would call the same cell."""
-        return _slot(self.label, self.identity)
-
-    def __str__(self) -> str:
-        where = f" shots={self.shots} seed={self.seed}" if self.shots else ""
-        return f"{self.label} on {self.dataset}{where}"
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A cell that cannot be run on this machine yet: something it needs is not here."""
-
-    label: str
-    method: str
-    dataset: str
-    shots: int
-    seed: int
-    identity: Mapping[str, Any]
-    """What of its identity is known without that. It has no id."""
-    needs: tuple[Missing, ...]
+from harness.store.record import SCHEMA
 
 
 @dataclass(frozen=True)
@@ -133,20 +63,6 @@ class Plan:
         count, every = len(self.waiting), len(self.every)
         start = f"{self.suite.path}: {count} of {every} cells wait for what is not here:"
         raise HarnessError("\n".join([start, *self.reasons]))
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Which cells of a plan are done, failed, stale (done by older code or config), or new."""
-
-    done: tuple[Cell, ...]
-    failed: tuple[Cell, ...]
-    stale: tuple[Cell, ...]
-    new: tuple[Cell, ...]
-
-    @property
-    def to_do(self) -> tuple[Cell, ...]:
-        return self.failed + self.stale + self.new
 
 
 def make_plan(suite: SuiteFile) -> Plan:
@@ -253,8 +169,6 @@ def _samplers(suite: SuiteFile) -> dict[tuple[int, int], tuple[str, str]]:
 
     A draw from a file is identified by the file's content, so that editing it makes cells stale.
     """
-    from harness.datasets.draws import SAMPLERS
-
     given = suite.suite
     grid = list(product(given.shots, given.seeds))
     if not given.sampler.startswith("file:"):
@@ -273,33 +187,6 @@ def _samplers(suite: SuiteFile) -> dict[tuple[int, int], tuple[str, str]]:
             raise HarnessError(f"{path}: {error.strerror or error}") from None
         found[shots, seed] = (f"file:{path}", f"file:{content}")
     return found
-
-
-def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) -> Progress:
-    """Sort a plan's cells by what the store holds.
-
-    Args:
-        contents: the store's records of exactly these cells.
-        everything: all of the store's records, to tell stale cells from new ones.
-    """
-    slots = {_slot(record.label, record.cell) for record in everything}
-    done, failed, stale, new = [], [], [], []
-    for cell in plan.cells:
-        if cell.id in contents.records and not _lacks_logits(cell, contents):
-            done.append(cell)
-        elif cell.id in contents.failures:
-            failed.append(cell)
-        elif cell.slot in slots:
-            stale.append(cell)
-        else:
-            new.append(cell)
-    return Progress(tuple(done), tuple(failed), tuple(stale), tuple(new))
-
-
-def _lacks_logits(cell: Cell, contents: Contents) -> bool:
-    """Whether a finished cell must run again because its logits are asked for and were not kept."""
-    finished = contents.records[cell.id].status == "ok"
-    return cell.keep_logits and finished and cell.id not in contents.logits
 
 
 def _axes(
@@ -328,17 +215,3 @@ def _axes(
         "protocol": given.cell_protocol,
         "method": method,
     }
-
-
-def _slot(label: str, identity: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (
-        label,
-        identity["method"]["name"],
-        identity["backbone"]["name"],
-        identity["dataset"]["name"],
-        identity["shots"],
-        identity["seed"],
-        identity["protocol"],
-        identity["sampler"].partition(":")[0],
-        *(held_out["name"] for held_out in identity["retention"]),
-    )

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from harness import registry
 from harness.backbones.spec import HUB, BackboneSpec
 from harness.datasets.catalogue import CATALOGUE
+from harness.plan.cell import Cell, Waiting
 from harness.plan.estimate import candidates_of
-from harness.plan.expand import Cell, Plan, Waiting
+from harness.plan.expand import Plan
+from harness.plan.methods import find_method
 from harness.plan.variants import build_config
 
 TOKENS = 6
@@ -43,7 +44,7 @@ def gpu_hours(plan: Plan, tflops: float) -> float | None:
         if size is None:
             return None
         classes, scored = size
-        method: Any = registry.find_method(cell.method)
+        method: Any = find_method(cell.method)
         configured = method(build_config(method.Config, cell.identity["method"]["config"]))
         work = configured.work(classes, classes * cell.shots, cell.shots)
         fits = 1 + candidates_of(method, cell.identity)

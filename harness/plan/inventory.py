@@ -172,7 +172,7 @@ class _Sets:
                 resolved, data = half_spec(resolved, half), halve(data, half)
             for split in splits:
                 data.items(split)  # raises where there is none
-            self._suite.suite.backbone.check_fits(data)
+            check_fits(self._suite.suite.backbone, data)
             return Found(resolved, data, self._suite.suite.templates or data.templates)
 
     def _whole(self, spec: DatasetSpec, where: Where) -> Dataset | Missing:
@@ -187,3 +187,24 @@ class _Sets:
                 what = f"data set {spec.name}"
                 self._seen[spec] = Missing(what, where, str(error), remedy(resolved))
         return self._seen[spec]
+
+
+def check_fits(backbone: BackboneSpec, data: Dataset) -> None:
+    """Whether a model that is only described can serve a data set.
+
+    Raises:
+        BackboneError: the data set has pixels, or features of another width.
+    """
+    if backbone.features is None:
+        return
+    if data.has_pixels:
+        raise BackboneError(
+            f"{data.name}: has images, and the backbone {backbone.name} no encoder: give the "
+            "backbone as model: …, or the data set as kind: features"
+        )
+    width = data.features(data.items("test")[:1]).shape[1]
+    if width != backbone.feature_dim:
+        raise BackboneError(
+            f"{data.name}: its features have width {width}, the backbone says "
+            f"feature_dim: {backbone.feature_dim}"
+        )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.errors import HarnessError, did_you_mean
-from harness.plan.expand import Cell, Plan, Waiting
+from harness.plan.cell import Cell, Waiting
+from harness.plan.expand import Plan
 
 KEYS = ("label", "method", "dataset", "shots", "seed")
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness import registry
 from harness.canonical import canonical
 from harness.errors import did_you_mean
+from harness.plan.methods import find_method, method_source
 from harness.plan.suite import MethodEntry, SuiteFile, located
 from harness.plan.yaml_lines import Where
 
@@ -51,8 +52,8 @@ def _variants(suite: SuiteFile) -> Iterator[Variant]:
         where: Where = ("methods", position)
         with located(suite, where):
             reference = registry.absolute(entry.name, suite.path.parent)
-            method: Any = registry.find_method(reference)
-            source = registry.source_hash(reference)
+            method: Any = find_method(reference)
+            source = method_source(reference)
         if entry.search is not None:
             if fixed:
                 raise suite.error((*where, "search"), "only under protocol: val_search or oracle")

@@ -15,7 +15,7 @@ import torch
 
 from harness.datasets import DatasetError
 from harness.datasets.columns import columns_of
-from harness.plan.expand import Cell
+from harness.plan.cell import Cell
 from harness.plan.variants import build_config
 from harness.run.cost import Meter
 from harness.run.device_loss import device_lost

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness import registry
 from harness.canonical import canonical
-from harness.plan.expand import Cell
+from harness.plan.cell import Cell
+from harness.plan.methods import find_method
 from harness.task import Method
 
 LIMIT = 24
@@ -59,7 +59,7 @@ def alike(method: type[Method], configs: Sequence[dict[str, Any]]) -> list[list[
 
 def _key(cell: Cell) -> str:
     """Equal for cells that may be packed; the cell's own id where it may not be."""
-    method = registry.find_method(cell.method)
+    method = find_method(cell.method)
     if not can_pack(method, cell.precision) or cell.protocol != "fixed":
         return cell.id
     same = {k: v for k, v in cell.identity.items() if k not in ("seed", "sampler", "method")}

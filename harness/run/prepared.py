@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness import registry, seeds
+from harness import seeds
 from harness.datasets import Dataset, Item, load_dataset
 from harness.datasets.draws import Episode, draw
 from harness.datasets.spec import DatasetSpec
 from harness.features.cache import FeatureCache
-from harness.plan.expand import Cell
+from harness.plan.cell import Cell
+from harness.plan.methods import find_method, method_source
 from harness.run.evaluation import Evaluation, text_features
 from harness.run.support import Drawn, FeatureSupport, ImageSupport, TextlessTask
 from harness.task import Classes, Method, Support, Task
@@ -52,8 +53,8 @@ class Resources:
             StaleWorker: its source is not what the cell was planned with.
         """
         if cell.method not in self._methods:
-            source = registry.source_hash(cell.method)
-            self._methods[cell.method] = (registry.find_method(cell.method), source)
+            source = method_source(cell.method)
+            self._methods[cell.method] = (find_method(cell.method), source)
         method, source = self._methods[cell.method]
         _same("the method's source", source, cell.identity["method"]["source"])
         return method

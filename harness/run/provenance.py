@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from harness.features.threads import cores
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "numpy", "scikit-learn", "ray")
 
@@ -73,9 +74,7 @@ def _machine() -> dict[str, Any]:
     return {
         "system": platform.system(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": cores(),
         "gpus": gpus,
         "threads": torch.get_num_threads(),
     }

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from harness.datasets.draws import Episode, draw, read_split, to_json_lines
 from harness.errors import HarnessError
-from harness.plan.expand import Cell, Plan
+from harness.plan.cell import Cell
+from harness.plan.expand import Plan
 
 NAMED = 3
 """How many cells or draws an error names; it counts all of them."""

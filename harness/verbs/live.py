@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from harness.executors.base import Event
+from harness.plan.cell import Cell
 from harness.plan.estimate import Estimator
-from harness.plan.expand import Cell
 
 
 class Live:

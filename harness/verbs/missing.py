@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.plan.expand import Plan, Waiting
+from harness.plan.cell import Waiting
+from harness.plan.expand import Plan
 
 WAITING = "waiting"
 """State of a cell that needs something which is not on this machine."""

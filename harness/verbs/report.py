@@ -27,7 +27,7 @@ def report_folder(plan: Plan, store: Store, only: tuple[str, ...]) -> Path:
 
 def write_report(plan: Plan, store: Store, folder: Path, console: Console) -> int:
     """Write the report of a plan and print its leaderboard; returns the exit status."""
-    from reports import BadPublished, build, leaderboard_text, load_published
+    from harness.reports import BadPublished, build, leaderboard_text, load_published
 
     contents = store.load(cell.id for cell in plan.cells)
     for path, why in contents.corrupt.items():

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from rich.console import Console
 
 from harness.errors import HarnessError
-from harness.executors.base import Settings, make_executor
+from harness.executors.base import Settings
+from harness.executors.make import make_executor
 from harness.executors.runner import run_plan, survey
+from harness.features.threads import cores
 from harness.plan.estimate import Estimator
 from harness.plan.expand import outline
 from harness.plan.select import only as restrict
@@ -65,8 +66,3 @@ def run_suite(
         result = run_plan(plan, store, runner, settings, live.event, live.notice)
         live.notice(f"{result.ran} cells run in {duration(live.seconds)}, {result.failed} failed")
     return write_report(plan, store, out or report_folder(plan, store, only), console)
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

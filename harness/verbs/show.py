@@ -12,15 +12,17 @@ from rich.table import Table
 from harness import registry
 from harness.errors import HarnessError
 from harness.executors.runner import survey
+from harness.features.threads import cores
 from harness.plan.estimate import Estimator
-from harness.plan.expand import Plan, Progress, outline
+from harness.plan.expand import Plan, outline
 from harness.plan.gpu_hours import TFLOPS, gpu_hours
+from harness.plan.methods import METHODS, find_method
 from harness.plan.select import only as restrict
+from harness.plan.standing import Progress
 from harness.plan.suite import load_suite
 from harness.store.store import Store
 from harness.verbs.live import duration
 from harness.verbs.missing import WAITING, show_missing, waiting_row
-from harness.verbs.run import cores
 
 STATES = ("done", "failed", "stale", "new")
 
@@ -147,8 +149,8 @@ def show_list(what: str) -> int:
 
 def _methods() -> list[tuple[str, str]]:
     rows = []
-    for name in sorted(registry.plugins("harness.methods")):
-        method = registry.find_method(name)
+    for name in sorted(registry.plugins(METHODS)):
+        method = find_method(name)
         summary = (method.__doc__ or "").strip().splitlines()[0] if method.__doc__ else ""
         rows.append((name, f"{summary} [{method.note}]" if method.note else summary))
     return rows

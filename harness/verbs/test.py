@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from harness import registry
+from harness.plan.methods import find_method
 
 MARKS = {"passed": "[green]ok  [/green]", "failed": "[red]FAIL[/red]", "skipped": "[dim]skip[/dim]"}
 
@@ -18,7 +19,7 @@ def test_method(plugin: str, backbone: str) -> int:
     from harness.backbones import load_backbone
     from harness.contract import run_contract
 
-    method = registry.find_method(registry.absolute(plugin, Path.cwd()))
+    method = find_method(registry.absolute(plugin, Path.cwd()))
     checks = run_contract(method, load_backbone(backbone, "cpu"))
     console = Console(soft_wrap=True, highlight=False)
     for check in checks:

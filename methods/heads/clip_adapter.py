@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 
 from harness.backbones import Backbone
+from harness.methods.checks import at_least, not_negative, positive, require
+from harness.methods.feature_method import FeatureMethod, Training
+from harness.methods.optim import coop_budget, kaiming_uniform
 from harness.task import Batch, Classes, Classifier, Task, zero_shot_logits
-from methods.checks import at_least, not_negative, positive, require
-from methods.feature_method import FeatureMethod, Training
-from methods.optim import coop_budget, kaiming_uniform
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.methods.checks import at_least, positive
 from harness.task import Batch, Classifier, Method, Task
-from methods.checks import at_least, positive
 
 ABSENT = -1e4
 """Logit of a class that the support set does not contain: never chosen, and finite."""

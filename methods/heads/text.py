@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from harness.backbones import Backbone
+from harness.methods.optim import minibatches
 from harness.task import Batch, Classifier, Task, zero_shot_logits
-from methods.optim import minibatches
 
 
 def feature_batches(

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
+from harness.methods.checks import at_least, not_negative, positive
+from harness.methods.feature_method import FeatureMethod, Training
+from harness.methods.optim import cosine, steps_per_epoch
 from harness.task import Batch, Classifier, Method, Task, Work, zero_shot_logits
-from methods.checks import at_least, not_negative, positive
-from methods.feature_method import FeatureMethod, Training
-from methods.optim import cosine, steps_per_epoch
 
 # Within the released searches' bounds (β to 50, α to 50), on few points: the released 200 × 20
 # would fit a few-shot validation set rather than the task.

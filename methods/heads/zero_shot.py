@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from harness.methods.heads.text import TextClassifier
 from harness.task import Classes, Classifier, Method, Task
-from methods.heads.text import TextClassifier
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from methods.checks import not_negative, one_of, require
-from methods.low_rank.branches import Update
-from methods.low_rank.family import LowRank
-from methods.low_rank.lora import Config as LoRAConfig
-from methods.low_rank.lora import LoRAUpdate
-from methods.low_rank.spectra import leading, spectrum
+from harness.methods.checks import not_negative, one_of, require
+from harness.methods.low_rank.branches import Update
+from harness.methods.low_rank.family import LowRank
+from harness.methods.low_rank.lora import Config as LoRAConfig
+from harness.methods.low_rank.lora import LoRAUpdate
+from harness.methods.low_rank.spectra import leading, spectrum
 
 
 @dataclass(frozen=True)

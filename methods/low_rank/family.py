@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.methods.checks import at_least, not_negative, one_of, positive, require
+from harness.methods.heads.text import feature_batches
+from harness.methods.low_rank.branches import Branch, LowRankClassifier, Update, detached
+from harness.methods.low_rank.spectra import leakage
+from harness.methods.optim import cosine, descend, minibatches
 from harness.task import Classifier, Method, NotApplicable, Task, Work, zero_shot_logits
-from methods.checks import at_least, not_negative, one_of, positive, require
-from methods.heads.text import feature_batches
-from methods.low_rank.branches import Branch, LowRankClassifier, Update, detached
-from methods.low_rank.spectra import leakage
-from methods.optim import cosine, descend, minibatches
 
 Site = Literal["q", "k", "v", "out"]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from methods.checks import positive
-from methods.low_rank.branches import Update
-from methods.low_rank.family import LowRank, LowRankConfig
-from methods.optim import kaiming_uniform
+from harness.methods.checks import positive
+from harness.methods.low_rank.branches import Update
+from harness.methods.low_rank.family import LowRank, LowRankConfig
+from harness.methods.optim import kaiming_uniform
 
 
 @dataclass(frozen=True)

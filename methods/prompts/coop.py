@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import SGD, Optimizer
 
+from harness.methods.checks import at_least, not_negative, one_of, positive
+from harness.methods.feature_method import FeatureMethod, Training
+from harness.methods.heads.text import TextClassifier
+from harness.methods.optim import coop_budget
 from harness.task import Classes, Classifier, NotApplicable, Task, Work, zero_shot_logits
-from methods.checks import at_least, not_negative, one_of, positive
-from methods.feature_method import FeatureMethod, Training
-from methods.heads.text import TextClassifier
-from methods.optim import coop_budget
 
 
 @dataclass(frozen=True)

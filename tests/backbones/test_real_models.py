@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from harness.backbones import Backbone, BackboneSpec, load_backbone
 from harness.contract.toy import Planted, as_batch
 from harness.plan.expand import make_plan
+from harness.plan.methods import METHODS, find_method
 from harness.plan.suite import load_suite
-from harness.registry import METHODS, find_method, plugins
+from harness.registry import plugins
 from harness.run.cell import run_cell
 from harness.run.prepared import Resources
 from harness.task import Batch, Classes, NotApplicable, Task
@@ -116,7 +117,7 @@ def brief(name: str) -> Any:
 
 @pytest.fixture
 def quick_spectra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from methods.low_rank.spectra import spectrum
+    from harness.methods.low_rank.spectra import spectrum
 
     found: dict[torch.Size, Any] = {}
 
@@ -125,8 +126,8 @@ def quick_spectra(monkeypatch: pytest.MonkeyPatch) -> None:
             found[linear.weight.shape] = spectrum(linear)
         return found[linear.weight.shape]
 
-    monkeypatch.setattr("methods.low_rank.comp_lora.spectrum", by_shape)
-    monkeypatch.setattr("methods.low_rank.family.leakage", lambda deltas, protected: {})
+    monkeypatch.setattr("harness.methods.low_rank.comp_lora.spectrum", by_shape)
+    monkeypatch.setattr("harness.methods.low_rank.family.leakage", lambda deltas, protected: {})
 
 
 def test_features_equal_the_original_models(real: Real, monkeypatch: pytest.MonkeyPatch) -> None:

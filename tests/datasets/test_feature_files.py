@@ -12,12 +12,12 @@ import pytest
 import torch
 from disk import SHARED, needs
 
-from harness import evaluation
 from harness.datasets import Dataset, DatasetError, DatasetSpec, feature_files, load_dataset
 from harness.datasets.draws import draw
 from harness.datasets.feature_files import FeatureDataset
 from harness.datasets.rows import Rows
 from harness.features.cache import FeatureCache
+from harness.run import evaluation
 from harness.task import Classes
 
 Arrays = dict[str, Any]

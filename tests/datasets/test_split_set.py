@@ -11,8 +11,8 @@ from disk import SHARED, needs, split_file
 from harness.datasets import DatasetError, DatasetSpec, load_dataset
 from harness.datasets.catalogue import CATALOGUE, SPLIT_SETS, Known
 from harness.datasets.draws import draw
+from harness.datasets.read_image import read_image
 from harness.datasets.split_set import clean
-from harness.features.preprocess import read_image
 
 FOLDERS = [(known, folder) for known in SPLIT_SETS for folder in known.folders]
 
@@ -75,7 +75,7 @@ def test_images_are_decoded_side_by_side_and_in_order(
         met.wait()  # two at a time, or not at all
         return read_image(path)
 
-    monkeypatch.setattr("harness.features.preprocess.read_image", read)
+    monkeypatch.setattr("harness.datasets.file_set.read_image", read)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1}, raising=False)
     items = data.items("train")
     values = [int(picture[0, 0, 0]) for picture in data.read(items)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from methods.heads.clip_adapter import CLIPAdapter, Config
+from harness.methods.heads.clip_adapter import CLIPAdapter, Config
 
 
 def numpy_logits(x, down, up, ratio, text, scale):

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from harness.contract.toy import Planted
-from methods.low_rank.comp_lora import CompLoRA, Config
-from methods.low_rank.lora import LoRAUpdate
-from methods.low_rank.spectra import leading, leakage, spectrum
+from harness.methods.low_rank.comp_lora import CompLoRA, Config
+from harness.methods.low_rank.lora import LoRAUpdate
+from harness.methods.low_rank.spectra import leading, leakage, spectrum
 
 FORMS = ["reduced", "projector"]
 

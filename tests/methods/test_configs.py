@@ -2,12 +2,12 @@
 
 import pytest
 
-from methods.heads.clip_adapter import Config as AdapterConfig
-from methods.heads.linear_probe import Config as ProbeConfig
-from methods.heads.tip_adapter import Config as TipConfig
-from methods.heads.tip_adapter import ConfigF as TipFConfig
-from methods.low_rank.lora import Config as LoRAConfig
-from methods.prompts.coop import Config as CoOpConfig
+from harness.methods.heads.clip_adapter import Config as AdapterConfig
+from harness.methods.heads.linear_probe import Config as ProbeConfig
+from harness.methods.heads.tip_adapter import Config as TipConfig
+from harness.methods.heads.tip_adapter import ConfigF as TipFConfig
+from harness.methods.low_rank.lora import Config as LoRAConfig
+from harness.methods.prompts.coop import Config as CoOpConfig
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from harness.contract.toy import OTHER, Planted, probe
+from harness.methods.heads.zero_shot import ZeroShot
+from harness.methods.prompts.coop import Config, CoOp, Prompts
 from harness.task import Classes, NotApplicable
-from methods.heads.zero_shot import ZeroShot
-from methods.prompts.coop import Config, CoOp, Prompts
 
 
 def ids(backbone, name, **options):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from harness.methods.heads.linear_probe import Config, LinearProbe
 from harness.run.support import FeatureSupport, LazyBatch
-from methods.heads.linear_probe import Config, LinearProbe
 
 
 def softmax(scores):

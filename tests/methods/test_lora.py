@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from harness.contract.toy import OTHER, MemorySupport, Planted, probe
+from harness.methods.heads.zero_shot import ZeroShot
+from harness.methods.low_rank.branches import Branch, bernoulli
+from harness.methods.low_rank.comp_lora import CompLoRA
+from harness.methods.low_rank.comp_lora import Config as CompConfig
+from harness.methods.low_rank.lora import Config, LoRA, LoRAUpdate
 from harness.run.support import LazyBatch
 from harness.task import NotApplicable
-from methods.heads.zero_shot import ZeroShot
-from methods.low_rank.branches import Branch, bernoulli
-from methods.low_rank.comp_lora import CompLoRA
-from methods.low_rank.comp_lora import Config as CompConfig
-from methods.low_rank.lora import Config, LoRA, LoRAUpdate
 
 METHODS = [(LoRA, Config), (CompLoRA, CompConfig)]
 

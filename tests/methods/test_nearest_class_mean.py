@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import torch
 
+from harness.methods.heads.nearest_class_mean import NearestClassMean
 from harness.run.support import FeatureSupport, LazyBatch
 from harness.task import Task
-from methods.heads.nearest_class_mean import NearestClassMean
 
 
 def test_logits_are_scaled_cosines_to_the_means_of_unit_features(

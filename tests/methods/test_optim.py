@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from methods.heads.clip_adapter import Config as AdapterConfig
-from methods.optim import coop_budget, cosine, descend, kaiming_uniform, minibatches
-from methods.prompts.coop import Config as CoOpConfig
+from harness.methods.heads.clip_adapter import Config as AdapterConfig
+from harness.methods.optim import coop_budget, cosine, descend, kaiming_uniform, minibatches
+from harness.methods.prompts.coop import Config as CoOpConfig
 
 
 def test_cosine_is_pytorchs():

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from harness.contract.toy import Planted, probe
-from methods.heads.clip_adapter import CLIPAdapter
-from methods.heads.tip_adapter import TipAdapterF
-from methods.prompts.coop import CoOp
+from harness.methods.heads.clip_adapter import CLIPAdapter
+from harness.methods.heads.tip_adapter import TipAdapterF
+from harness.methods.prompts.coop import CoOp
 
 CASES = [
     (CLIPAdapter, {"steps": 25, "views": 2, "batch": 5}, {"ratio": (0.3, 0.8), "lr": (0.1, 1.0)}),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from harness.methods.heads.tip_adapter import Config, ConfigF, TipAdapter, TipAdapterF
 from harness.run.support import FeatureSupport
-from methods.heads.tip_adapter import Config, ConfigF, TipAdapter, TipAdapterF
 
 
 def unit(x):

@@ -3,7 +3,7 @@ import math
 import torch
 
 from harness.contract.toy import OTHER, probe
-from methods.heads.zero_shot import ZeroShot
+from harness.methods.heads.zero_shot import ZeroShot
 
 
 def test_logits_are_scaled_cosines(task, queries):

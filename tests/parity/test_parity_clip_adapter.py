@@ -8,7 +8,7 @@ from plain_clip import SCALE, coop_rates, cross_entropy, encode, queries, task_o
 from torch import Tensor, nn
 
 from harness.backbones import Backbone
-from methods.heads.clip_adapter import CLIPAdapter, Config
+from harness.methods.heads.clip_adapter import CLIPAdapter, Config
 
 SHOTS = 12  # 72 images: two batches of 32 an epoch, and 8 dropped
 RATIO = 0.2

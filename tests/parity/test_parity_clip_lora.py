@@ -23,7 +23,7 @@ from plain_clip import (
 from torch import Tensor, nn
 
 from harness.backbones import Backbone
-from methods.low_rank.lora import Config, LoRA
+from harness.methods.low_rank.lora import Config, LoRA
 
 SHOTS = 6  # 36 images: batches of 32 and 4
 S = 1 / math.sqrt(2)  # α/√r

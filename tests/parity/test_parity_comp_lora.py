@@ -24,7 +24,7 @@ from plain_clip import (
 from torch import Tensor, nn
 
 from harness.backbones import Backbone
-from methods.low_rank.comp_lora import CompLoRA, Config
+from harness.methods.low_rank.comp_lora import CompLoRA, Config
 
 SHOTS = 6  # 36 images: batches of 32 and 4
 S = 1 / math.sqrt(2)  # α/√r

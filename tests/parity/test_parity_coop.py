@@ -19,7 +19,7 @@ from plain_clip import (
 from torch import Tensor
 
 from harness.backbones import Backbone
-from methods.prompts.coop import Config, CoOp
+from harness.methods.prompts.coop import Config, CoOp
 
 SHOTS = 12  # 72 images: two batches of 32 an epoch, and 8 dropped
 

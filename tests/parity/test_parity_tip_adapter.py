@@ -10,7 +10,7 @@ from plain_clip import NAMES, SCALE, KnownImages, encode, queries, task_of, unit
 from torch import Tensor, nn
 
 from harness.backbones import Backbone
-from methods.heads.tip_adapter import ConfigF, TipAdapter, TipAdapterF
+from harness.methods.heads.tip_adapter import ConfigF, TipAdapter, TipAdapterF
 
 SHOTS = 48  # 288 images: a batch of 256 and one of 32 an epoch
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from matplotlib.figure import Figure
 
-from reports.figures import legend
-from reports.style import looks
+from harness.reports.figures import legend
+from harness.reports.style import looks
 
 
 @pytest.mark.parametrize("name", ["m{}", "comp_lora(lr=0.02, keep=0.7{})", 40 * "long " + "{}"])

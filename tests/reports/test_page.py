@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from synthetic import FakeCell, failed, grid, record, records
 
+from harness.reports import Report, assemble, build, gather, write
+from harness.reports.content import table_files
 from harness.store.record import Record
-from reports import Report, assemble, build, gather, write
-from reports.content import table_files
 
 FILES = {
     "cells.csv",

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from synthetic import FakeCell, grid, record
 
-from reports import BadPublished, gather, load_published
-from reports.content import table_files
-from reports.frame import broadcast, cell_frame
-from reports.parity import Comparison, compare
+from harness.reports import BadPublished, gather, load_published
+from harness.reports.content import table_files
+from harness.reports.frame import broadcast, cell_frame
+from harness.reports.parity import Comparison, compare
 
 FOLDER = Path(__file__).parents[2] / "suites" / "published"
 TEXT = """\

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reports.stats import Interval, grouped, mean_interval, paired, pareto, ranks
+from harness.reports.stats import Interval, grouped, mean_interval, paired, pareto, ranks
 
 
 def test_t_interval_of_three_draws_by_hand() -> None:

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from synthetic import FakeCell, failed, grid, record, records
 
-from reports import gather, leaderboard_text
-from reports.content import Content, table_files
+from harness.reports import gather, leaderboard_text
+from harness.reports.content import Content, table_files
 
 T2 = 4.302652729911275
 """t(.975, 2)."""

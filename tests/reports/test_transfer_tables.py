@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from synthetic import FakeCell, grid, record, records
 
+from harness.reports import assemble, gather, leaderboard_text
+from harness.reports.base_to_new import harmonic_mean
+from harness.reports.content import Content, table_files
 from harness.store.record import Draw, Record, Retention
-from reports import assemble, gather, leaderboard_text
-from reports.base_to_new import harmonic_mean
-from reports.content import Content, table_files
 
 T2 = 4.302652729911275
 """t(.975, 2)."""

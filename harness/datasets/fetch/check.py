@@ -13,9 +13,10 @@ from typing import Literal
 from harness.datasets.catalogue import CATALOGUE, Known
 from harness.datasets.dataset import DatasetError
 from harness.datasets.embedded_sets import read_index
-from harness.datasets.file_set import FileDataset, file_size, find_folder, parallel
+from harness.datasets.file_set import FileDataset, file_size, find_folder
 from harness.datasets.load import load_known
 from harness.errors import did_you_mean
+from harness.features.threads import parallel
 
 Status = Literal["complete", "incomplete", "unreadable", "absent"]
 
@@ -150,7 +151,7 @@ def count_images(data: FileDataset, known: Known) -> tuple[dict[str, SplitCount]
 
 
 def _corrupt(data: FileDataset, missing: set[str]) -> tuple[str, ...]:
-    from harness.features.preprocess import read_image
+    from harness.datasets.read_image import read_image
 
     def problem(impath: str) -> str:
         try:

@@ -1,0 +1,52 @@
+"""How a plan stands: which of its cells are done, failed, stale or new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.plan.cell import Cell, slot_of
+from harness.plan.expand import Plan
+from harness.store.record import Record
+from harness.store.store import Contents
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Which cells of a plan are done, failed, stale (done by older code or config), or new."""
+
+    done: tuple[Cell, ...]
+    failed: tuple[Cell, ...]
+    stale: tuple[Cell, ...]
+    new: tuple[Cell, ...]
+
+    @property
+    def to_do(self) -> tuple[Cell, ...]:
+        return self.failed + self.stale + self.new
+
+
+def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) -> Progress:
+    """Sort a plan's cells by what the store holds.
+
+    Args:
+        contents: the store's records of exactly these cells.
+        everything: all of the store's records, to tell stale cells from new ones.
+    """
+    slots = {slot_of(record.label, record.cell) for record in everything}
+    done, failed, stale, new = [], [], [], []
+    for cell in plan.cells:
+        if cell.id in contents.records and not _lacks_logits(cell, contents):
+            done.append(cell)
+        elif cell.id in contents.failures:
+            failed.append(cell)
+        elif cell.slot in slots:
+            stale.append(cell)
+        else:
+            new.append(cell)
+    return Progress(tuple(done), tuple(failed), tuple(stale), tuple(new))
+
+
+def _lacks_logits(cell: Cell, contents: Contents) -> bool:
+    """Whether a finished cell must run again because its logits are asked for and were not kept."""
+    finished = contents.records[cell.id].status == "ok"
+    return cell.keep_logits and finished and cell.id not in contents.logits
