@@ -109,7 +109,7 @@ def test_the_serial_path_never_imports_ray() -> None:
     import sys
 
     code = (
-        "import sys; from harness.executors.base import make_executor; make_executor('serial');"
+        "import sys; from harness.executors.make import make_executor; make_executor('serial');"
         "import harness.verbs.run; sys.exit('ray' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

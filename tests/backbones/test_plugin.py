@@ -32,7 +32,8 @@ def test_a_third_party_backbone_is_found_by_its_entry_point(
 ) -> None:
     monkeypatch.setattr(sys.modules[__name__], "third_party", third_party)
     entry = EntryPoint("mine", f"{__name__}:third_party", "harness.backbones")
-    monkeypatch.setattr("harness.registry.plugins", lambda group: {"mine": entry})
+    for module in ("registry", "source"):
+        monkeypatch.setattr(f"harness.{module}.plugins", lambda group: {"mine": entry})
     backbone = load_backbone("mine")
     assert backbone.mean == (0.1, 0.2, 0.3)
     assert backbone.fingerprint == weights_fingerprint(BackboneSpec(model="mine"))
