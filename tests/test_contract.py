@@ -22,7 +22,7 @@ METHODS = {
     "coop": set(),
     "clip_adapter": set(),
     "tip_adapter": {"transfer"},
-    "tip_adapter": {"transfer"},
+    "tip_adapter_f": {"transfer"},
     "lora": set(),
     "comp_lora": set(),
 }
