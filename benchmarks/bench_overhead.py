@@ -145,7 +145,7 @@ def made_up(cell: Any, number: int) -> Record:
         cost=Cost(1 + gain, 0.2, 0.0, 0, 300.0, 1000),
         draw=Draw("0" * 64, "coop", cell.shots, "", 0) if cell.shots else None,
         chosen=dict(cell.config),
-        provenance={**provenance(), "device": "cpu", "replicas": 1, "notes": []},
+        provenance={**provenance(), "device": "cpu", "notes": []},
     )
 
 

@@ -50,8 +50,6 @@ def cli(debug: bool) -> None:
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
               help="CPU threads of each worker; equal counts give equal bits.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
-@click.option("--pack", is_flag=True, help="Train replicas (seeds, rates, …) of feature heads and "
-              "prompts together: the same numbers but for float rounding.")  # fmt: skip
 @click.option("--search", type=click.Choice(["serial", "tune"]), default="serial",
               show_default=True, help="How val_search tries candidates.")  # fmt: skip
 @click.option("--address", help="Join the Ray cluster at this address instead of a local one.")

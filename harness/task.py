@@ -167,10 +167,6 @@ class Method(ABC):
     note: ClassVar[str] = ""
     """Shown beside the name wherever it appears, e.g. "re-derivation"."""
 
-    packs: ClassVar[frozenset[str] | None] = None
-    """Settings in which replicas may differ that `fit_together` trains as one batched computation;
-    None where each is fitted by itself."""
-
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config
 
@@ -181,18 +177,6 @@ class Method(ABC):
     def work(self, classes: int, images: int, shots: int) -> Work:
         """What `fit` does on a support set of so many images; nothing, unless a method says."""
         return Work()
-
-    @classmethod
-    def fit_together(
-        cls, replicas: Sequence[tuple[Any, Task]]
-    ) -> list[Classifier | FloatingPointError]:
-        """Fit several (Config, Task) at once, each as `fit` would but for float rounding.
-
-        Called where `packs` is not None, with configurations that differ in these settings only
-        and tasks of one data set and as many support images. A replica that diverges has its
-        error in its place.
-        """
-        raise NotImplementedError(f"{cls.name} fits its replicas one by one")
 
     def restore(self, task: Task, state: Mapping[str, Tensor]) -> Classifier:
         """The classifier whose `state()` was saved, without training."""
@@ -217,7 +201,6 @@ def candidates(config: Any, space: Mapping[str, Sequence[Any]]) -> list[Any]:
 def zero_shot_logits(features: Tensor, text_features: Tensor, logit_scale: float) -> Tensor:
     """τ·cos(f, t_c): (n, d) features of any length, (C, d) unit-length text → (n, C).
 
-    Both may have leading dimensions more, such as replicas.
 
     Everything that is compared with the frozen model goes through this one function, so that a
     method which has changed nothing differs from it by exactly nothing.

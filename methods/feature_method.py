@@ -10,15 +10,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
-from harness.methods.heads.text import feature_batches
+from harness.methods.batches import feature_batches
 from harness.methods.optim import descend
-from harness.methods.replicas import train_together
 from harness.task import Classifier, Method, Task, Work
 
 
@@ -84,12 +82,6 @@ class FeatureMethod(Method):
             how.steps,
         )
         return self.classifier(task, {k: t.detach() for k, t in tensors.items()}, measured)
-
-    @classmethod
-    def fit_together(
-        cls, replicas: Sequence[tuple[Any, Task]]
-    ) -> list[Classifier | FloatingPointError]:
-        return train_together([(cls(config), task) for config, task in replicas])
 
     def restore(self, task: Task, state: Mapping[str, Tensor]) -> Classifier:
         return self.classifier(task, {name: t.to(task.device) for name, t in state.items()}, {})

@@ -192,19 +192,3 @@ class Chooser(Method):
 @dataclass(frozen=True)
 class Rate:
     rate: float = 1.0
-
-
-class Unpackable(Method):
-    """Says that replicas may train together, and cannot."""
-
-    name = "unpackable"
-    note = "unpackable"
-    Config = Rate
-    packs = frozenset({"rate"})
-
-    def fit(self, task: Task) -> Classifier:
-        return Constant(len(task.classes))
-
-    @classmethod
-    def fit_together(cls, replicas: object) -> list[Classifier | FloatingPointError]:
-        raise ValueError("no replicas today")

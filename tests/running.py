@@ -29,7 +29,6 @@ class Run:
         executor: str = "serial",
         workers: int = 1,
         tune: bool = False,
-        pack: bool = False,
     ) -> None:
         self.store = Store(root)
         self.events: list[Event] = []
@@ -38,7 +37,7 @@ class Run:
             plan,
             self.store,
             make_executor(executor),
-            Settings(self.store.cache, workers, device="cpu", pack=pack, tune=tune),
+            Settings(self.store.cache, workers, device="cpu", tune=tune),
             self.events.append,
             self.notices.append,
         )

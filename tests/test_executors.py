@@ -48,7 +48,6 @@ def most_at_once(events: list[Event]) -> int:
 def test_searching_by_ray_tune_finds_what_the_serial_search_finds(
     plan_of: MakePlan, tmp_path: Path
 ) -> None:
-    """Of a method whose candidates train one by one, and of one whose candidates are packed."""
     text = with_plugin("Chooser", text=ONE_SET).replace(
         "backbone: glyphs", "backbone: glyphs\nprotocol: val_search"
     )

@@ -20,9 +20,9 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from harness.errors import HarnessError
-from harness.executors.base import ATTEMPTS, Event, Settings, jobs, why_alone
+from harness.executors.base import ATTEMPTS, Event, Settings
 from harness.plan.cell import Cell
-from harness.run.cell import Kind, Outcome, failure_record, run_cell, run_together
+from harness.run.cell import Kind, Outcome, failure_record, run_cell
 from harness.run.prepared import Resources
 
 
@@ -33,16 +33,13 @@ class _Worker:
         self._settings = settings
         self._resources = Resources(settings.cache, settings.device, settings.threads)
 
-    def run(self, job: tuple[Cell, ...], attempt: int) -> list[Outcome]:
-        if len(job) > 1:
-            return run_together(job, self._resources)
-        (cell,) = job
+    def run(self, cell: Cell, attempt: int) -> Outcome:
         parallel = None
         if self._settings.tune:
             from harness.executors.tune import tune_evaluator
 
             parallel = tune_evaluator(cell, self._settings)
-        return [run_cell(cell, self._resources, attempt, parallel)]
+        return run_cell(cell, self._resources, attempt, parallel)
 
 
 class RayExecutor:
@@ -67,12 +64,12 @@ class _Pool:
         gpus = _gpus_per_worker(settings)
         self._actor: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0)(_Worker)
         self._starved: set[str] = set()
-        self._busy: dict[Any, tuple[Any, tuple[Cell, ...], int]] = {}
+        self._busy: dict[Any, tuple[Any, Cell, int]] = {}
         self._idle: list[Any] = []
 
     def run(self, cells: Sequence[Cell]) -> Iterator[Event]:
-        queue = deque((job, 1) for job in jobs(cells, self._settings))
-        alone: deque[tuple[tuple[Cell, ...], int]] = deque()
+        queue = deque((cell, 1) for cell in cells)
+        alone: deque[tuple[Cell, int]] = deque()
         ended: list[Event] = []
         self._idle = [self._new() for _ in range(min(self._size, len(queue)))]
         while queue or self._busy or alone:
@@ -83,37 +80,36 @@ class _Pool:
                 queue.append(alone.popleft())
             started: list[Event] = []
             while queue and self._idle:
-                job, attempt = queue.popleft()
+                cell, attempt = queue.popleft()
                 actor = self._idle.pop()
-                self._busy[actor.run.remote(job, attempt)] = (actor, job, attempt)
-                started += [Event("started", cell) for cell in job]
+                self._busy[actor.run.remote(cell, attempt)] = (actor, cell, attempt)
+                started.append(Event("started", cell))
             yield from ended  # written down while the workers have their next cells
             yield from started
             ended = []
             (reference,), _ = ray.wait(list(self._busy), num_returns=1)
-            actor, job, attempt = self._busy.pop(reference)
-            outcomes, message = self._outcomes(reference, actor, job, attempt)
-            if outcomes is None:  # again, and one by one
-                queue.extendleft(((cell,), attempt + 1) for cell in reversed(job))
-                ended += [Event("retried", cell, message=message) for cell in job]
+            actor, cell, attempt = self._busy.pop(reference)
+            outcome, message = self._outcome(reference, actor, cell, attempt)
+            if outcome is None:
+                queue.appendleft((cell, attempt + 1))
+                ended.append(Event("retried", cell, message=message))
                 continue
-            for cell, outcome in zip(job, outcomes, strict=True):
-                failure = outcome.record.failure
-                starved = failure is not None and failure.kind == "memory"
-                if failure is not None and starved and cell.id not in self._starved:
-                    self._starved.add(cell.id)
-                    alone.append(((cell,), attempt + 1))
-                    ended.append(Event("retried", cell, message=failure.message))
-                else:
-                    ended.append(Event("finished", cell, outcome))
+            failure = outcome.record.failure
+            starved = failure is not None and failure.kind == "memory"
+            if failure is not None and starved and cell.id not in self._starved:
+                self._starved.add(cell.id)
+                alone.append((cell, attempt + 1))
+                ended.append(Event("retried", cell, message=failure.message))
+            else:
+                ended.append(Event("finished", cell, outcome))
         yield from ended
 
-    def _outcomes(
-        self, reference: Any, actor: Any, job: tuple[Cell, ...], attempt: int
-    ) -> tuple[list[Outcome] | None, str]:
-        """What came of a job; (None, why) where it is to be tried again."""
+    def _outcome(
+        self, reference: Any, actor: Any, cell: Cell, attempt: int
+    ) -> tuple[Outcome | None, str]:
+        """What came of a cell; (None, why) where it is to be tried again."""
         try:
-            outcomes: list[Outcome] = ray.get(reference)
+            outcome: Outcome = ray.get(reference)
         except RayTaskError as error:  # raised by the worker itself, such as a full disk
             raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
         except RayError as error:  # the worker died, or was killed for its memory
@@ -122,17 +118,16 @@ class _Pool:
             if not memory and attempt < ATTEMPTS:
                 return None, f"its worker died ({_first_line(error)})"
             kind: Kind = "memory" if memory else "infrastructure"
-            return [Outcome(failure_record(cell, error, attempt, kind)) for cell in job], ""
-        lost = [outcome.record.failure for outcome in outcomes if outcome.device_lost]
-        if not lost:
+            return Outcome(failure_record(cell, error, attempt, kind)), ""
+        if not outcome.device_lost:
             self._idle.append(actor)
-            why = why_alone(outcomes)
-            return (outcomes, "") if why is None else (None, why)
+            return outcome, ""
         ray.kill(actor)  # no other cell can run in its process
         self._idle.append(self._new())
-        if attempt < ATTEMPTS and lost[0] is not None:
-            return None, f"its worker lost the GPU ({lost[0].message.splitlines()[0]})"
-        return outcomes, ""
+        failure = outcome.record.failure
+        if attempt < ATTEMPTS and failure is not None:
+            return None, f"its worker lost the GPU ({failure.message.splitlines()[0]})"
+        return outcome, ""
 
     def _only_one(self) -> None:
         for actor in self._idle:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections import deque
 from collections.abc import Iterator, Sequence
 
-from harness.executors.base import Event, Settings, jobs, why_alone
+from harness.executors.base import Event, Settings
 from harness.plan.cell import Cell
-from harness.run.cell import Outcome, run_cell, run_together
+from harness.run.cell import Outcome, run_cell
 from harness.run.device_loss import DeviceLost
 from harness.run.prepared import Resources
 
@@ -23,24 +22,16 @@ class SerialExecutor:
     def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]:
         resources = Resources(settings.cache, settings.device, settings.threads)
         again: list[Cell] = []
-        queue = deque(jobs(cells, settings))
-        while queue:
-            job = queue.popleft()
-            for cell in job:
-                yield Event("started", cell)
-            outcomes = run_together(job, resources)
-            if (why := why_alone(outcomes)) is not None:
-                queue.extendleft((cell,) for cell in reversed(job))
-                yield from (Event("retried", cell, message=why) for cell in job)
+        for cell in cells:
+            yield Event("started", cell)
+            outcome = run_cell(cell, resources)
+            failure = outcome.record.failure
+            if failure is not None and failure.kind == "memory":
+                again.append(cell)
+                yield Event("retried", cell, message=failure.message)
                 continue
-            for cell, outcome in zip(job, outcomes, strict=True):
-                failure = outcome.record.failure
-                if failure is not None and failure.kind == "memory":
-                    again.append(cell)
-                    yield Event("retried", cell, message=failure.message)
-                    continue
-                yield Event("finished", cell, outcome)
-                _stop_if_lost(cell, outcome)
+            yield Event("finished", cell, outcome)
+            _stop_if_lost(cell, outcome)
         for cell in again:
             resources = Resources(settings.cache, settings.device, settings.threads)
             gc.collect()

@@ -1,9 +1,8 @@
-"""Hyper-parameter search by Ray Tune: the candidates of one cell, side by side, in the packs of the
-serial search (`harness.run.packing`).
+"""Hyper-parameter search by Ray Tune: the candidates of one cell, side by side.
 
 The trials are long-lived actors that are reset from one candidate to the next (`reuse_actors`),
-so that the backbone is loaded once per actor and not once per candidate. Candidates, packs, seeds
-and therefore accuracies are those of the serial search.
+so that the backbone is loaded once per actor and not once per candidate. Candidates, seeds and
+therefore accuracies are those of the serial search.
 """
 
 from __future__ import annotations
@@ -15,20 +14,19 @@ from ray import tune
 
 from harness.executors.base import Settings
 from harness.plan.cell import Cell
-from harness.plan.methods import find_method
-from harness.run.packing import alike, search_packs
+from harness.run.cell import candidate_accuracy
 from harness.run.prepared import Resources
 from harness.run.search import Evaluator
 from harness.task import NotApplicable
 
 
 class _Trial(tune.Trainable):
-    """Evaluates one pack of candidates, then is done; reset to the next one."""
+    """Evaluates one candidate, then is done; reset to the next one."""
 
     def setup(self, config: dict[str, Any], **given: Any) -> None:
-        """`given`: the cell, the settings and the packs of candidates."""
+        """`given`: the cell, the settings and the candidates."""
         self._cell: Cell = given["cell"]
-        self._packs: list[list[dict[str, Any]]] = given["packs"]
+        self._candidates: list[dict[str, Any]] = given["candidates"]
         settings: Settings = given["settings"]
         self._resources = Resources(settings.cache, settings.device, settings.threads)
         self._number = config["number"]
@@ -38,10 +36,8 @@ class _Trial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        from harness.run.cell import candidate_accuracies
-
-        found = candidate_accuracies(self._cell, self._packs[self._number], self._resources)
-        return {"top1": max(found), "found": found, "done": True}
+        candidate = self._candidates[self._number]
+        return {"top1": candidate_accuracy(self._cell, candidate, self._resources), "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing is worth keeping: the accuracy is in the trial's result."""
@@ -59,13 +55,11 @@ def tune_evaluator(cell: Cell, settings: Settings) -> Evaluator:
     """
 
     def evaluate(grid: list[dict[str, Any]]) -> list[float]:
-        packs = _packs(cell, grid)
-        candidates = [[grid[i] for i in members] for members in packs]
-        trainable = tune.with_parameters(_Trial, cell=cell, settings=settings, packs=candidates)
+        trainable = tune.with_parameters(_Trial, cell=cell, settings=settings, candidates=grid)
         tuner = tune.Tuner(
             # A local cluster has a CPU per worker, and the pool's actor, which waits, takes none.
             tune.with_resources(trainable, {"cpu": 1}),
-            param_space={"number": tune.grid_search(list(range(len(packs))))},
+            param_space={"number": tune.grid_search(list(range(len(grid))))},
             tune_config=tune.TuneConfig(
                 metric="top1",
                 mode="max",
@@ -84,17 +78,8 @@ def tune_evaluator(cell: Cell, settings: Settings) -> Evaluator:
             if result.error is not None:
                 raise RuntimeError(f"a trial failed: {result.error}")
             assert result.config is not None and result.metrics is not None
-            members = packs[result.config["number"]]
-            accuracies.update(zip(members, map(float, result.metrics["found"]), strict=True))
+            accuracies[result.config["number"]] = float(result.metrics["top1"])
         shutil.rmtree(settings.cache / "tune" / cell.id, ignore_errors=True)
         return [accuracies[number] for number in range(len(grid))]
 
     return evaluate
-
-
-def _packs(cell: Cell, grid: list[dict[str, Any]]) -> list[list[int]]:
-    """Numbers of the candidates that one trial evaluates: the packs of the serial search."""
-    method = find_method(cell.method)
-    if search_packs(method, cell.precision):
-        return alike(method, grid)
-    return [[number] for number in range(len(grid))]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +20,6 @@ from harness.run.cost import Meter
 from harness.run.device_loss import device_lost
 from harness.run.evaluation import Evaluation
 from harness.run.measures import measure, measure_retention
-from harness.run.packing import search_packs
 from harness.run.prepared import Resources, StaleWorker
 from harness.run.provenance import provenance
 from harness.run.search import (
@@ -29,8 +27,6 @@ from harness.run.search import (
     Evaluator,
     accuracy_of,
     choose,
-    pack_accuracies,
-    packed_evaluator,
     plain,
     uses_val,
 )
@@ -49,8 +45,6 @@ class Outcome:
     logits: dict[str, np.ndarray] | None = None
     device_lost: bool = False
     """Whether the process that ran the cell has lost its GPU: no other cell can run in it."""
-    pack_failed: bool = False
-    """Whether a pack failed as a whole, so that the cell may do better by itself."""
 
 
 def run_cell(
@@ -67,28 +61,8 @@ def run_cell(
     """
     provenance()  # kept from here on: it asks the GPU for its name, which a fault would forbid
     return _guarded(
-        cell, attempt, lambda: _scored(cell, resources, _fit(cell, resources, attempt, parallel))
+        cell, attempt, lambda: _scored(cell, resources, _fit(cell, resources, parallel))
     )
-
-
-def run_together(cells: Sequence[Cell], resources: Resources) -> list[Outcome]:
-    """Run a pack of cells (see `harness.run.packing`) as replicas of one method; as `run_cell`.
-
-    The seconds of the fit are shared out equally; the record says how many replicas there were.
-    Where the fit fails as a whole, each cell has the failure, marked `pack_failed`.
-
-    Raises:
-        OSError: the disk is full.
-    """
-    provenance()  # as in `run_cell`
-    try:
-        fitted = _fit_together(cells, resources) if len(cells) > 1 else None
-    except (Exception, SystemExit) as error:
-        return [replace(_failed(cell, error, attempt=1), pack_failed=True) for cell in cells]
-    if fitted is None:
-        return [run_cell(cell, resources) for cell in cells]
-    pairs = zip(cells, fitted, strict=True)
-    return [_guarded(cell, 1, partial(_scored, cell, resources, one)) for cell, one in pairs]
 
 
 def failure_record(
@@ -112,33 +86,23 @@ def failure_record(
     )
 
 
-def candidate_accuracies(
-    cell: Cell, candidates: Sequence[dict[str, Any]], resources: Resources
-) -> list[float]:
-    """What a search sees of a pack of configurations (as JSON values): accuracies in percent."""
+def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resources) -> float:
+    """What a search sees of one configuration (as JSON values): accuracy in percent."""
     method, episode = resources.method(cell), resources.episode(cell)
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
-
-    def task() -> Task:
-        return resources.task(cell, episode, with_val=uses_val(cell.protocol))
-
-    if len(candidates) > 1:
-        return pack_accuracies(method, candidates, cell.protocol, task, test)
-    config = build_config(method.Config, candidates[0])
-    return [accuracy_of(method, config, cell.protocol, task(), test)]
+    task = resources.task(cell, episode, with_val=uses_val(cell.protocol))
+    return accuracy_of(method, build_config(method.Config, candidate), cell.protocol, task, test)
 
 
 @dataclass(frozen=True)
 class Fitted:
     """A classifier, how it was chosen, and what that took."""
 
-    classifier: Classifier | FloatingPointError
+    classifier: Classifier
     choice: Choice
     meter: Meter
     feature_seconds: float
     """Spent on shared features until the fit was done; `meter.seconds` is without them."""
-    replicas: int = 1
-    """How many cells trained together; `meter.seconds` is a cell's share."""
 
 
 def _guarded(cell: Cell, attempt: int, run: Callable[[], Outcome]) -> Outcome:
@@ -156,7 +120,7 @@ def _failed(cell: Cell, error: BaseException, attempt: int) -> Outcome:
     return Outcome(failure_record(cell, error, attempt), device_lost=device_lost(error))
 
 
-def _fit(cell: Cell, resources: Resources, attempt: int, parallel: Evaluator | None) -> Fitted:
+def _fit(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Fitted:
     method, before = resources.method(cell), resources.feature_seconds
     device = resources.backbone(cell).device
     episode = resources.episode(cell)
@@ -167,9 +131,6 @@ def _fit(cell: Cell, resources: Resources, attempt: int, parallel: Evaluator | N
 
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
     base = build_config(method.Config, cell.config)
-    # A cell that is tried again, for want of memory say, tries its candidates one by one.
-    if parallel is None and attempt == 1 and search_packs(method, cell.precision):
-        parallel = packed_evaluator(method, cell.protocol, task, test)
     choice = choose(method, base, cell.search, cell.protocol, task, test, parallel)
     last = task()
     with Meter(device, lambda: resources.feature_seconds) as meter:
@@ -177,26 +138,7 @@ def _fit(cell: Cell, resources: Resources, attempt: int, parallel: Evaluator | N
     return Fitted(classifier, choice, meter, resources.feature_seconds - before)
 
 
-def _fit_together(cells: Sequence[Cell], resources: Resources) -> list[Fitted] | None:
-    """All cells fitted at once; None where their draws have unequal sizes and cannot be."""
-    before, method = resources.feature_seconds, resources.method(cells[0])
-    configs = [build_config(method.Config, cell.config) for cell in cells]
-    tasks = [resources.task(c, resources.episode(c), with_val=False) for c in cells]
-    if len({len(task.support) for task in tasks}) > 1:
-        return None
-    with Meter(tasks[0].device, lambda: resources.feature_seconds) as meter:
-        classifiers = method.fit_together(list(zip(configs, tasks, strict=True)))
-    meter.seconds /= len(cells)
-    shared = (resources.feature_seconds - before) / len(cells)
-    return [
-        Fitted(classifier, Choice(config), meter, shared, len(cells))
-        for classifier, config in zip(classifiers, configs, strict=True)
-    ]
-
-
 def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
-    if isinstance(fitted.classifier, FloatingPointError):
-        raise fitted.classifier
     classifier, choice, fit = fitted.classifier, fitted.choice, fitted.meter
     backbone, episode = resources.backbone(cell), resources.episode(cell)
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
@@ -244,7 +186,6 @@ def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
             **provenance(),
             "device": str(backbone.device),
             "notes": list(getattr(backbone, "notes", ())),
-            "replicas": fitted.replicas,
             "finished": _now(),
         },
     )

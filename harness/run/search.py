@@ -22,10 +22,8 @@ from pydantic import TypeAdapter
 
 from harness.canonical import canonical
 from harness.features.encode import BATCH
-from harness.plan.variants import build_config
 from harness.run.evaluation import Evaluation
 from harness.run.measures import top1
-from harness.run.packing import alike
 from harness.run.support import LazyBatch
 from harness.task import Classifier, Method, Support, Task, candidates
 
@@ -97,49 +95,7 @@ def accuracy_of(
     """
     try:
         classifier = method(candidate).fit(task)
-    except FloatingPointError as error:
-        return _accuracy(error, protocol, task, test)
-    return _accuracy(classifier, protocol, task, test)
-
-
-def packed_evaluator(
-    method: type[Method], protocol: str, task: Callable[[], Task], test: Evaluation
-) -> Evaluator:
-    """Evaluates a grid in packs: candidates that can train together do (`harness.run.packing`).
-
-    A pack is made of one cell's candidates alone, so that the same search gives the same numbers.
-    """
-
-    def evaluate(grid: list[dict[str, Any]]) -> list[float]:
-        found = [0.0] * len(grid)
-        for members in alike(method, grid):
-            pack = [grid[i] for i in members]
-            accuracies = pack_accuracies(method, pack, protocol, task, test)
-            for i, accuracy in zip(members, accuracies, strict=True):
-                found[i] = accuracy
-        return found
-
-    return evaluate
-
-
-def pack_accuracies(
-    method: type[Method],
-    pack: Sequence[Mapping[str, Any]],
-    protocol: str,
-    task: Callable[[], Task],
-    test: Evaluation,
-) -> list[float]:
-    """Top-1 in percent of candidates (JSON values) that train together; see `accuracy_of`."""
-    tasks = [task() for _ in pack]
-    configs = [build_config(method.Config, values) for values in pack]
-    fitted = method.fit_together(list(zip(configs, tasks, strict=True)))
-    return [_accuracy(f, protocol, own, test) for f, own in zip(fitted, tasks, strict=True)]
-
-
-def _accuracy(
-    classifier: Classifier | FloatingPointError, protocol: str, task: Task, test: Evaluation
-) -> float:
-    if isinstance(classifier, FloatingPointError):
+    except FloatingPointError:
         return 0.0
     if protocol == "oracle":
         return top1(test.logits(classifier).argmax(-1), test.labels)

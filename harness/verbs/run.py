@@ -27,7 +27,6 @@ def run_suite(
     workers: int | None,
     threads: int,
     device: str,
-    pack: bool,
     search: str,
     address: str | None,
     out: Path | None,
@@ -45,9 +44,7 @@ def run_suite(
     workers = 1 if executor == "serial" else workers or max(1, cores() // threads)
     if search == "tune" and executor != "ray":
         raise HarnessError("--search tune needs --executor ray")
-    settings = Settings(
-        store.cache, workers, threads, device, address, pack=pack, tune=search == "tune"
-    )
+    settings = Settings(store.cache, workers, threads, device, address, tune=search == "tune")
     console = Console()
     standing, _ = survey(plan, store)
     # From whatever has run here, such as suites/calibration.yaml; a finished suite needs nothing.

@@ -94,7 +94,6 @@ class CLIPAdapter(FeatureMethod):
     name = "clip_adapter"
     Config = Config
     search_space = {"ratio": (0.2, 0.4, 0.6, 0.8), "lr": (1e-5, 1e-3, 1e-1)}  # noqa: RUF012
-    packs = frozenset({"ratio", "lr", "momentum", "weight_decay", "warmup_lr"})
 
     def start(self, task: Task) -> dict[str, Tensor]:
         d = task.backbone.feature_dim

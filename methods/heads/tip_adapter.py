@@ -140,7 +140,6 @@ class TipAdapterF(FeatureMethod):
     name = "tip_adapter_f"
     Config: ClassVar[type[Any]] = ConfigF
     search_space = GRID
-    packs = frozenset({"alpha", "beta", "lr", "weight_decay", "eps"})
 
     def start(self, task: Task) -> dict[str, Tensor]:
         return {"keys": keys_of(task, self.config).contiguous()}

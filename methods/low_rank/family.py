@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.methods.batches import feature_batches
 from harness.methods.checks import at_least, not_negative, one_of, positive, require
-from harness.methods.heads.text import feature_batches
 from harness.methods.low_rank.branches import Branch, LowRankClassifier, Update, detached
 from harness.methods.low_rank.spectra import leakage
 from harness.methods.optim import cosine, descend, minibatches

@@ -123,7 +123,6 @@ class CoOp(FeatureMethod):
     name = "coop"
     Config = Config
     search_space = {"lr": (2e-4, 2e-3, 2e-2, 2e-1)}  # noqa: RUF012
-    packs = frozenset({"lr", "momentum", "weight_decay", "warmup_lr"})
 
     def start(self, task: Task) -> dict[str, Tensor]:
         """(J, w) rows ~ N(0, .02²), or the embeddings of `init`; class by class if specific."""
