@@ -16,7 +16,15 @@ from harness import __version__
 from harness.errors import HarnessError
 from harness.run.device_loss import DeviceLost
 
-SUITE = click.argument("suite", type=click.Path(path_type=Path))
+
+def _found(context: click.Context, parameter: click.Parameter, word: str) -> Path:
+    """The file of a suite given by its path, or by its name where it ships with the package."""
+    from harness.plan.find_suite import find_suite
+
+    return find_suite(word)
+
+
+SUITE = click.argument("suite", callback=_found)
 RESULTS = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
@@ -124,7 +132,7 @@ def test(plugin: str, backbone: str) -> None:
 
 
 @cli.command()
-@click.argument("source", metavar="SPLIT.json | SUITE.yaml", type=click.Path(path_type=Path))
+@click.argument("source", metavar="SPLIT.json | SUITE", callback=_found)
 @click.option("--shots", type=click.IntRange(1), help="Of a split file: images per class, K.")
 @click.option("--seed", type=click.IntRange(0), help="Of a split file.")
 @click.option("--sampler", help="Of a split file: coop or clip_lora.  [default: coop]")

@@ -196,4 +196,4 @@ def test_list(tmp_path: Path) -> None:
     assert "re-derivation" in harness("list", "methods").stdout
     assert "digits" in harness("list", "datasets").stdout
     assert "glyphs" in harness("list", "backbones").stdout
-    assert "fewshot.yaml" in harness("list", "suites").stdout
+    assert "search/rates" in harness("list", "suites").stdout

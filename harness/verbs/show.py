@@ -15,6 +15,7 @@ from harness.executors.runner import survey
 from harness.features.threads import cores
 from harness.plan.estimate import Estimator
 from harness.plan.expand import Plan, outline
+from harness.plan.find_suite import shipped
 from harness.plan.gpu_hours import TFLOPS, gpu_hours
 from harness.plan.methods import METHODS, find_method
 from harness.plan.select import only as restrict
@@ -73,7 +74,7 @@ def show_plan(
 
 def _unknown(plan: Plan) -> str:
     glyphs = plan.suite.suite.backbone.model == "glyphs"
-    first = "suites/calibration.yaml" if glyphs else "a few of its cells, with --only,"
+    first = "the suite calibration" if glyphs else "a few of its cells, with --only,"
     return f"unknown: too little has run here on this backbone; run {first} first"
 
 
@@ -170,12 +171,10 @@ def _backbones() -> list[tuple[str, str]]:
 
 def _suites() -> list[tuple[str, str]]:
     rows = []
-    for path in sorted(Path("suites").rglob("*.yaml")):
-        if "published" in path.parts:
-            continue  # papers' numbers, read by reports
+    for name, path in shipped().items():
         try:
             text = load_suite(path).suite.description
         except HarnessError as error:
             text = f"broken: {error}"
-        rows.append((str(path), " ".join(text.split())))
+        rows.append((name, " ".join(text.split())))
     return rows
