@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from harness.protocols import PROTOCOLS
 from harness.reports.frame import MISSING, repeated_draws
-from harness.reports.summary import FULL
 from harness.store.record import Record
 
 
@@ -88,7 +88,8 @@ def _templates(frame: pd.DataFrame) -> list[str]:
 
 
 def _protocols(frame: pd.DataFrame) -> list[str]:
-    ranked = frame[(frame["protocol"] != "oracle") & (frame["shots"] > 0)]
+    may_rank = frame["protocol"].map(lambda name: PROTOCOLS[name].ranked).astype(bool)
+    ranked = frame[may_rank & (frame["shots"] > 0)]
     if ranked["protocol"].nunique() <= 1:
         return []
     parts = [
@@ -158,7 +159,7 @@ def _whole_val(rows: list[str], used: list[Record]) -> list[str]:
     draws = [
         (record.draw.val_images, record.draw.images, str(record.cell["dataset"]["name"]), row)
         for row, record in zip(rows, used, strict=True)
-        if record.cell.get("protocol") == FULL and record.draw
+        if PROTOCOLS[record.cell["protocol"]].beyond_shots and record.draw
     ]
     if not draws:
         return []

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from harness.protocols import PROTOCOLS
 from harness.store.record import Record
 
 MISSING = "missing"
@@ -63,7 +64,7 @@ def cell_frame(cells: Sequence[PlannedCell], records: Mapping[str, Record]) -> p
 
     Besides the columns of `cells.csv` (see `csv_columns`) it has `row`, the name under which the
     cell's method stands in tables: its label, made unique by protocol and backbone where needed
-    and marked `[val_full]` always; and `half`, "base" under base-to-new.
+    and marked always where labels beyond the shots were seen; and `half`, "base" under base-to-new.
     """
     rows = [_cell_row(cell, records.get(cell.id)) for cell in cells]
     frame = pd.DataFrame(rows, columns=_columns(rows))
@@ -226,7 +227,8 @@ def _row_names(frame: pd.DataFrame) -> pd.Series[str]:
     if frame.empty:
         return names
     several = frame.groupby("label")["protocol"].transform("nunique") > 1
-    marked = several | (frame["protocol"] == "val_full")
+    beyond = frame["protocol"].map(lambda name: PROTOCOLS[name].beyond_shots).astype(bool)
+    marked = several | beyond
     names = names.where(~marked, names + " [" + frame["protocol"].astype(str) + "]")
     if frame["backbone"].nunique() > 1:
         names = names + " @ " + frame["backbone"].astype(str)

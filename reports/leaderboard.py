@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from harness.protocols import PROTOCOLS
 from harness.reports.summary import (
-    FULL,
     Mean,
     Place,
     average,
@@ -45,8 +45,8 @@ class Standing:
         cell = mean_at(self.top1, row, self.shots[-1]) if self.shots else None
         known = cell is not None and not missing(cell.mean)
         score = -round(cell.mean, 9) if cell is not None and known else 0.0
-        oracle, fair = bool(self.info.at[row, "oracle"]), bool(self.info.at[row, "fair"])
-        return oracle, not fair, not known, score, row
+        ranked, fair = bool(self.info.at[row, "ranked"]), bool(self.info.at[row, "fair"])
+        return not ranked, not fair, not known, score, row
 
 
 def standing(grid: pd.DataFrame, frame: pd.DataFrame, retention: pd.DataFrame) -> Standing:
@@ -97,11 +97,7 @@ def mean_entry(cell: Mean | None, signed: bool = False) -> Entry:
 def line(at: Standing, row: str, entries: list[Entry]) -> Line:
     """A table line under the row's name, with its note; rows not to be compared are set apart."""
     info: Any = at.info.loc[row]
-    notes = [
-        str(info["note"]),
-        "oracle, not ranked" if info["oracle"] else "",
-        "whole val split" if info["protocol"] == FULL else "",
-    ]
+    notes = [str(info["note"]), PROTOCOLS[info["protocol"]].note]
     return Line(row, tuple(entries), ", ".join(filter(None, notes)), apart=not info["fair"])
 
 
@@ -191,11 +187,6 @@ def _notes(at: Standing) -> tuple[str, ...]:
     )
     if (at.top1["cells"] < at.top1["planned"]).any():
         notes.append("*: incomplete; beside it, how many of the planned cells have a number.")
-    if at.info["oracle"].any():
-        notes.append("oracle: hyper-parameters chosen on the test set; listed apart, never ranked.")
-    if (at.info["protocol"] == FULL).any():
-        notes.append(
-            "[val_full]: hyper-parameters chosen on the whole validation split, which has more "
-            "labels than the shots; listed apart and not ranked beside rows that had fewer."
-        )
-    return tuple(notes)
+    here = set(at.info["protocol"])
+    notes += [access.footnote for name, access in PROTOCOLS.items() if name in here]
+    return tuple(filter(None, notes))

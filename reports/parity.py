@@ -52,7 +52,7 @@ def compare(
     found = []
     for source in published:
         for printed in source.numbers:
-            for row in info.index[(info["method"] == printed.method) & ~info["oracle"]]:
+            for row in info.index[(info["method"] == printed.method) & info["ranked"]]:
                 found.append(_compare(source, printed, str(row), grid, records))
     return found
 

@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.protocols import PROTOCOLS
 from harness.reports.cube import cube, interval_over_draws, mean_over
 from harness.reports.stats import grouped, ranks
-
-ORACLE = "oracle"
-FULL = "val_full"
-"""Hyper-parameters chosen on the whole val split: more labels than the shots."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +40,17 @@ class Place:
 def row_info(frame: pd.DataFrame) -> pd.DataFrame:
     """What is known of each table row, indexed by `row` in plan order.
 
-    Columns: label, method, note, protocol, backbone, oracle, constant (uses no support set), and
-    `fair`: the rows that are compared with each other. Never oracle rows; rows of `val_full` only
-    where no row has trained on fewer labels.
+    Columns: label, method, note, protocol, backbone, ranked (no test label chose anything),
+    constant (uses no support set), and `fair`: the rows that are compared with each other. Of
+    those that saw labels beyond the shots only where no row has trained on fewer.
     """
     columns = ["label", "method", "note", "protocol", "backbone"]
     info = frame.drop_duplicates("row").set_index("row")[columns].copy()
-    info["oracle"] = info["protocol"] == ORACLE
+    info["ranked"] = info["protocol"].map(lambda name: PROTOCOLS[name].ranked).astype(bool)
     info["constant"] = frame.groupby("row")["shots"].max().reindex(info.index) == 0
-    full = info["protocol"] == FULL
-    fewer = ~info["oracle"] & ~info["constant"] & ~full
-    info["fair"] = ~info["oracle"] & ~(full & bool(fewer.any()))
+    beyond = info["protocol"].map(lambda name: PROTOCOLS[name].beyond_shots).astype(bool)
+    fewer = info["ranked"] & ~info["constant"] & ~beyond
+    info["fair"] = info["ranked"] & ~(beyond & bool(fewer.any()))
     return info
 
 

@@ -10,6 +10,7 @@ from harness.backbones.spec import BackboneSpec
 from harness.datasets.spec import DatasetSpec
 from harness.features.augment import AugmentSpec
 from harness.plan.inventory import Missing
+from harness.protocols import PROTOCOLS, LabelAccess
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Cell:
     @property
     def backbone(self) -> str:
         return self.backbone_spec.name
+
+    @property
+    def access(self) -> LabelAccess:
+        """Which labels its method sees."""
+        return PROTOCOLS[self.protocol]
 
     @property
     def half(self) -> str | None:

@@ -22,6 +22,7 @@ from harness.canonical import canonical
 from harness.plan.cell import Cell
 from harness.plan.methods import find_method
 from harness.plan.variants import build_config
+from harness.protocols import PROTOCOLS
 from harness.store.record import Cost, Record
 
 FEWEST = 8
@@ -171,8 +172,8 @@ def counts_of(work: Mapping[str, int], fits: int) -> tuple[float, ...]:
 
 
 def candidates_of(method: Any, identity: Mapping[str, Any]) -> int:
-    """Candidates of a cell's search over the whole grid; 0 under `fixed`."""
-    if identity["protocol"] == "fixed":
+    """Candidates of a cell's search over the whole grid; 0 where its protocol has none."""
+    if not PROTOCOLS[identity["protocol"]].searches:
         return 0
     given = identity["method"].get("search")
     space = method.search_space if given is None else given

@@ -17,6 +17,7 @@ from harness.plan.cell import Cell, Waiting
 from harness.plan.inventory import Group, Inventory, Missing, take_inventory
 from harness.plan.suite import SuiteFile, located
 from harness.plan.variants import Variant, variants_of
+from harness.protocols import FIXED
 from harness.store.record import SCHEMA
 
 
@@ -203,15 +204,15 @@ def _axes(
         "source": variant.source,
     }
     if not variant.uses_support:
-        none = {"sampler": "none", "augment": None, "protocol": "fixed"}
+        none = {"sampler": "none", "augment": None, "protocol": FIXED.name}
         return {"shots": 0, "seed": 0, **none, "method": method}
-    if given.protocol != "fixed":
+    if given.access.searches:
         method["search"] = variant.search
     return {
         "shots": shots,
         "seed": seed,
         "sampler": sampler,
         "augment": given.augment.model_dump(mode="json"),
-        "protocol": given.cell_protocol,
+        "protocol": given.access.name,
         "method": method,
     }

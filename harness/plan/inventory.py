@@ -130,7 +130,7 @@ class _Sets:
 
     def _group(self, spec: DatasetSpec, where: Where, others: list[Found | Missing]) -> Group:
         given = self._suite.suite
-        splits = ("train", "val", "test") if given.protocol == "val_search" else ("train", "test")
+        splits = ("train", "val", "test") if given.access.sees_val else ("train", "test")
         name, data = spec.name, self._found(spec, where, splits)
         if given.setting == "base_to_new":
             name = half_name(spec.name, "base")

@@ -17,6 +17,7 @@ from harness.datasets.spec import DatasetSpec
 from harness.errors import HarnessError, did_you_mean
 from harness.features.augment import AugmentSpec
 from harness.plan.yaml_lines import Where, line_of, read, show
+from harness.protocols import LabelAccess, access_of
 
 Protocol = Literal["fixed", "val_search", "oracle"]
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -101,16 +102,16 @@ class Suite(BaseModel):
 
     @model_validator(mode="after")
     def _val_is_searched(self) -> Suite:
-        if self.val == "full" and self.protocol != "val_search":
+        if self.val == "full" and not self.access.sees_val:
             raise ValueError(
                 f"val: full is only for protocol: val_search (found protocol: {self.protocol})"
             )
         return self
 
     @property
-    def cell_protocol(self) -> str:
-        """As cells and reports have it: "val_full" is a name of its own, never mixed unmarked."""
-        return "val_full" if self.val == "full" else self.protocol
+    def access(self) -> LabelAccess:
+        """Which labels its methods see: under `val: full` that of "val_full", a name of its own."""
+        return access_of(self.protocol, whole_val=self.val == "full")
 
     @field_validator("templates")
     @classmethod

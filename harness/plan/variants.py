@@ -45,7 +45,6 @@ def variants_of(suite: SuiteFile) -> list[Variant]:
 
 
 def _variants(suite: SuiteFile) -> Iterator[Variant]:
-    fixed = suite.suite.protocol == "fixed"
     configs: dict[str, str] = {}
     labels: dict[str, Where] = {}
     for position, entry in enumerate(suite.suite.methods):
@@ -55,7 +54,7 @@ def _variants(suite: SuiteFile) -> Iterator[Variant]:
             method: Any = find_method(reference)
             source = method_source(reference)
         if entry.search is not None:
-            if fixed:
+            if not suite.suite.access.searches:
                 raise suite.error((*where, "search"), "only under protocol: val_search or oracle")
             _check_search(suite, (*where, "search"), method.Config, entry)
         for label, config in _expand(suite, where, entry, method):

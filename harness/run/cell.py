@@ -22,14 +22,7 @@ from harness.run.evaluation import Evaluation
 from harness.run.measures import measure, measure_retention
 from harness.run.prepared import Resources, StaleWorker
 from harness.run.provenance import provenance
-from harness.run.search import (
-    Choice,
-    Evaluator,
-    accuracy_of,
-    choose,
-    plain,
-    uses_val,
-)
+from harness.run.search import Choice, Evaluator, accuracy_of, choose, plain
 from harness.run.transfer import carry_over
 from harness.store.record import Cost, Draw, Failure, Record, Retention
 from harness.task import Classifier, FeaturesOnlyError, NotApplicable, Task
@@ -90,8 +83,8 @@ def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resourc
     """What a search sees of one configuration (as JSON values): accuracy in percent."""
     method, episode = resources.method(cell), resources.episode(cell)
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
-    task = resources.task(cell, episode, with_val=uses_val(cell.protocol))
-    return accuracy_of(method, build_config(method.Config, candidate), cell.protocol, task, test)
+    task = resources.task(cell, episode, with_val=cell.access.sees_val)
+    return accuracy_of(method, build_config(method.Config, candidate), cell.access, task, test)
 
 
 @dataclass(frozen=True)
@@ -124,14 +117,14 @@ def _fit(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Fitted
     method, before = resources.method(cell), resources.feature_seconds
     device = resources.backbone(cell).device
     episode = resources.episode(cell)
-    searching = uses_val(cell.protocol)
+    searching = cell.access.sees_val
 
     def task() -> Task:
         return resources.task(cell, episode, with_val=searching)
 
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
     base = build_config(method.Config, cell.config)
-    choice = choose(method, base, cell.search, cell.protocol, task, test, parallel)
+    choice = choose(method, base, cell.search, cell.access, task, test, parallel)
     last = task()
     with Meter(device, lambda: resources.feature_seconds) as meter:
         classifier = method(choice.config).fit(last)
@@ -142,7 +135,7 @@ def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
     classifier, choice, fit = fitted.classifier, fitted.choice, fitted.meter
     backbone, episode = resources.backbone(cell), resources.episode(cell)
     test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
-    searching, before = uses_val(cell.protocol), resources.feature_seconds
+    searching, before = cell.access.sees_val, resources.feature_seconds
     with Meter(backbone.device, lambda: resources.feature_seconds) as score:
         logits = test.logits(classifier)
         retention = {

@@ -160,7 +160,7 @@ def episode_of(cell: Cell, data: Dataset) -> Episode:
     whole = data.whole
     val = whole.splits.get("val", ())
     drawn = draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
-    return replace(drawn, val=tuple(whole.items("val"))) if cell.protocol == "val_full" else drawn
+    return replace(drawn, val=tuple(whole.items("val"))) if cell.access.beyond_shots else drawn
 
 
 class StaleWorker(RuntimeError):

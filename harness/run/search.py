@@ -1,13 +1,4 @@
-"""Who may see which labels, and how hyper-parameters are chosen.
-
-fixed       the configuration of the suite; the method sees the support set only.
-val_search  chosen by accuracy on the few-shot validation set, min(K, 4) images per class.
-val_full    the same on the whole validation split (in a suite: `val_search` with `val: full`), as
-            much released code does. More labels than the shots: marked, and never
-            ranked beside rows that had fewer.
-oracle      chosen by accuracy on the *test* set: an upper bound, flagged wherever it appears and
-            never ranked. It exists to show what published numbers gain by it.
-"""
+"""How hyper-parameters are chosen, on what a protocol grants (see `harness.protocols`)."""
 
 from __future__ import annotations
 
@@ -22,15 +13,11 @@ from pydantic import TypeAdapter
 
 from harness.canonical import canonical
 from harness.features.encode import BATCH
+from harness.protocols import LabelAccess
 from harness.run.evaluation import Evaluation
 from harness.run.measures import top1
 from harness.run.support import LazyBatch
 from harness.task import Classifier, Method, Support, Task, candidates
-
-
-def uses_val(protocol: str) -> bool:
-    """Whether the protocol grants a method validation images."""
-    return protocol in ("val_search", "val_full")
 
 
 @dataclass(frozen=True)
@@ -50,26 +37,25 @@ def choose(
     method: type[Method],
     config: Any,
     space: Mapping[str, Sequence[Any]] | None,
-    protocol: str,
+    access: LabelAccess,
     task: Callable[[], Task],
     test: Evaluation,
     parallel: Evaluator | None = None,
 ) -> Choice:
-    """The configuration that the protocol grants a method.
+    """The configuration that a method gets under a protocol.
 
     Args:
         space: candidate values that replace the method's own search space, or None.
         task: makes the task afresh, so that every candidate trains from the same seed.
-        test: read under `oracle` only.
+        test: read where the protocol chooses on it, and only there.
         parallel: evaluates the whole grid at once, ahead of the method's search; by default
             candidates are evaluated here, as the search asks for them.
     """
     values = method.search_space if space is None else space
-    if protocol == "fixed" or not values:
+    if access.search_on is None or not values:
         return Choice(config)
     trials: list[dict[str, Any]] = []
     known: dict[str, float] = {}
-    on = "test" if protocol == "oracle" else "val"
     start = time.perf_counter()
     if parallel is not None:
         grid = [plain(candidate) for candidate in candidates(config, values)]
@@ -78,8 +64,8 @@ def choose(
     def evaluate(candidate: Any) -> float:
         key = canonical(plain(candidate))
         if key not in known:
-            known[key] = accuracy_of(method, candidate, protocol, task(), test)
-        trials.append({"config": plain(candidate), "top1": known[key], "on": on})
+            known[key] = accuracy_of(method, candidate, access, task(), test)
+        trials.append({"config": plain(candidate), "top1": known[key], "on": access.search_on})
         return known[key]
 
     best = method(config).search(evaluate, values)
@@ -87,9 +73,9 @@ def choose(
 
 
 def accuracy_of(
-    method: type[Method], candidate: Any, protocol: str, task: Task, test: Evaluation
+    method: type[Method], candidate: Any, access: LabelAccess, task: Task, test: Evaluation
 ) -> float:
-    """Top-1 in percent of one candidate: on the validation set, or, under `oracle`, on test.
+    """Top-1 in percent of one candidate, on what the protocol chooses by.
 
     A candidate whose training diverges has 0: it must not end the search for the others.
     """
@@ -97,7 +83,7 @@ def accuracy_of(
         classifier = method(candidate).fit(task)
     except FloatingPointError:
         return 0.0
-    if protocol == "oracle":
+    if access.search_on == "test":
         return top1(test.logits(classifier).argmax(-1), test.labels)
     assert task.val is not None
     return accuracy_on(classifier, task.val)
