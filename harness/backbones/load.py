@@ -12,6 +12,7 @@ import torch
 from harness.backbones.backbone import Backbone, Precision
 from harness.backbones.image_size import check_image_size
 from harness.backbones.plugin import plugin_parts
+from harness.backbones.remote_code import refuse_remote_code
 from harness.backbones.spec import EMBEDDED, HUB, RANDOM, BackboneError, BackboneSpec, Parts
 from harness.backbones.tokens import ByteTokenizer
 from harness.backbones.weights import (
@@ -159,13 +160,14 @@ def architecture(spec: BackboneSpec) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Raises:
         BackboneError: unknown architecture or tag, or activations that differ from those the
-            weights were trained with.
+            weights were trained with; a hub's config that asks to run code.
     """
     import open_clip
 
     defaults = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
     if spec.model.startswith(HUB):
         whole = json.loads(hub_file(spec.model, HUB_CONFIG).read_text("utf-8"))
+        refuse_remote_code(whole, spec.name)
         return whole["model_cfg"], {**defaults, **whole.get("preprocess_cfg", {})}
     config = open_clip.get_model_config(spec.model)
     if config is None:
@@ -234,7 +236,8 @@ def _tokenizer(config: dict[str, Any], spec: BackboneSpec) -> Any:
     if foreign and spec.pretrained == RANDOM:
         return ByteTokenizer()
     try:
-        return open_clip.get_tokenizer(spec.model)
+        closed = {"trust_remote_code": False} if foreign else {}
+        return open_clip.get_tokenizer(spec.model, **closed)
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise BackboneError(

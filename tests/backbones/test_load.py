@@ -1,5 +1,6 @@
 """Loading: the right weights, nothing executed from them, and errors that name the fix."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from harness.backbones import (
     preflight,
     weights_fingerprint,
 )
+from harness.backbones.load import _tokenizer
 
 TINY = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT}
 
@@ -284,3 +286,26 @@ def test_specs_and_fingerprints_need_no_torch(checkpoint: Path) -> None:
         "assert not {'torch', 'open_clip'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(checkpoint)], check=True)
+
+
+@pytest.mark.parametrize("place", ["text_cfg", "vision_cfg"])
+def test_a_model_that_asks_to_run_its_own_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """open_clip hands `tokenizer_kwargs` of a hub's config on to transformers."""
+    config = {"embed_dim": 24, "vision_cfg": dict(VISION), "text_cfg": dict(TEXT)}
+    config[place]["tokenizer_kwargs"] = {"trust_remote_code": True}
+    path = tmp_path / "open_clip_config.json"
+    path.write_text(json.dumps({"model_cfg": config}))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *names: str(path))
+    for act in (preflight, load_backbone):
+        with pytest.raises(BackboneError, match=r"nobody/tiny: .* trust_remote_code: True"):
+            act(BackboneSpec(model="hf-hub:nobody/tiny"))
+
+
+def test_transformers_is_told_to_run_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr("open_clip.get_tokenizer", lambda model, **keys: told.update(keys))
+    config = {"text_cfg": {"hf_tokenizer_name": "nobody/words"}}
+    _tokenizer(config, BackboneSpec(model="hf-hub:nobody/tiny"))
+    assert told == {"trust_remote_code": False}
