@@ -72,28 +72,22 @@ def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     return module
 
 
-def split_attention(tower: nn.Module) -> list[dict[str, nn.Linear]]:
-    """Split every self-attention of `tower` in place.
+def split_attention(block: Any, attn: nn.Module) -> dict[str, nn.Linear] | None:
+    """Split the self-attention `attn` of `block` in place → its linears under the names of `PARTS`.
 
-    Returns:
-        Per attention, in depth order, its linears under the names of `PARTS`. Attention that is
-        not of a known kind (pooling heads, ModifiedResNet, window attention) is left untouched.
+    None where it is not of a known kind (pooling heads, ModifiedResNet, window attention): it is
+    left untouched.
     """
-    found: list[dict[str, nn.Linear]] = []
-    for module in list(tower.modules()):
-        if type(module).__name__ == "ResidualAttentionBlock":
-            parts = _split_open_clip(module)
-        elif type(module).__module__.startswith("timm."):
-            parts = _split_timm(module)
-        else:
-            continue
-        if parts is not None:
-            found.append(dict(zip(PARTS, parts, strict=True)))
-    return found
+    if type(block).__name__ == "ResidualAttentionBlock":
+        parts = _split_open_clip(block, attn)
+    elif type(attn).__module__.startswith("timm."):
+        parts = _split_timm(attn)
+    else:
+        parts = None
+    return None if parts is None else dict(zip(PARTS, parts, strict=True))
 
 
-def _split_open_clip(block: Any) -> tuple[nn.Linear, ...] | None:
-    fused = block.attn
+def _split_open_clip(block: Any, fused: nn.Module) -> tuple[nn.Linear, ...] | None:
     if not isinstance(fused, nn.MultiheadAttention) or fused.in_proj_weight is None:
         return None
     if not fused.batch_first or fused.bias_k is not None or fused.add_zero_attn:

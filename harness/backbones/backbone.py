@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.backbones.attention import split_attention
-from harness.backbones.inject import injected, substituted
+from harness.backbones.adaptable import Adaptable
+from harness.backbones.sites import open_towers
 from harness.backbones.text import Packing, causal_tower, encode_packed, pack, with_context
 from harness.backbones.tokens import Tokenizer, adapt_tokenizer
 from harness.backbones.vision import shorten_last_block
@@ -26,19 +26,20 @@ operations are a token's work in one layer, forward and backward; see `text.pack
 AUTOCAST = {"bf16": torch.bfloat16, "fp16-amp": torch.float16}
 
 
-class Backbone:
-    """Two frozen encoders, their tokenizer, and named sites where updates can be injected.
+class Backbone(Adaptable):
+    """Two frozen encoders, their tokenizer, and named parts that can be changed for a while.
 
     All parameters are frozen and the model is in evaluation mode; gradients flow through it to
-    injected branches and learnt contexts. No `encode_*` sets `no_grad`; that is the caller's.
+    whatever is put into it. No `encode_*` sets `no_grad`; that is the caller's. How to change it
+    stands in `Adaptable`.
 
     Attributes:
         fingerprint: SHA-256 of the weights.
         feature_dim: d, the width of image and text features.
         context_dim: w, the width of a token embedding.
         logit_scale: τ, the factor on cosine similarities (100 for OpenAI's CLIP).
-        sites: `vision.0.q`, `.k`, `.v`, `.out`, …, `text.0.q`, … in depth order. A tower whose
-            attention is of an unknown kind (ModifiedResNet, Hugging Face text models) has none.
+        sites, parameters: see `Adaptable`. A tower whose attention is of an unknown kind
+            (ModifiedResNet, Hugging Face text models) has no sites.
         notes: what a reader of the numbers should know, such as "random weights".
         sot, eot: ids that begin and end a prompt. Where the vocabulary has no start token, `sot`
             is an id outside of it and is dropped by `encode_prompts`.
@@ -69,16 +70,10 @@ class Backbone:
         self.notes = notes
         self.model = model.requires_grad_(False)
         text = getattr(model, "text", model)
-        transformer = model.transformer if text is model else text
-        towers = {"vision": split_attention(model.visual), "text": split_attention(transformer)}
-        self.sites: Mapping[str, nn.Linear] = {
-            f"{tower}.{depth}.{part}": module
-            for tower, blocks in towers.items()
-            for depth, parts in enumerate(blocks)
-            for part, module in parts.items()
-        }
+        towers = open_towers(model)
         shorten_last_block(model.visual)
         self.model.eval().to(self.device)
+        self._open(*towers)
         self._text = causal_tower(model)
         self._embedding = _token_embedding(text)
         self._tokens: Tokenizer = adapt_tokenizer(tokenizer)
@@ -150,7 +145,7 @@ class Backbone:
         if packing is None:
             return self.encode_prompts_plain(prompts, context)
         assert self._text is not None
-        with self._autocast():
+        with self._autocast(), self._counting(packing.weights):
             return encode_packed(self._text, packing, context).float()
 
     def encode_prompts_plain(
@@ -172,27 +167,14 @@ class Backbone:
             return with_context(flat, places.to(self.device), learnt, context).view_as(output)
 
         handle = self._embedding.register_forward_hook(learn)
+        ends = ids.new_tensor([[len(row)] for row in keep])
+        read = (torch.arange(self.context_length) < ends).float().flatten().to(self.device)
         try:
-            with self._autocast():
+            with self._autocast(), self._counting(None if self._text is None else read):
                 features: Tensor = self.model.encode_text(ids.clamp(min=0).to(self.device))
         finally:
             handle.remove()
         return features.float()
-
-    def inject(self, branches: Mapping[str, nn.Module]) -> AbstractContextManager[None]:
-        """`with backbone.inject({"vision.0.q": branch}):` adds branch(x) to the named linears.
-
-        x is the linear's input, (…, in) → (…, out): (n, L, in) in the image tower, (T, in) in a
-        packed text tower, where a shared token occurs once. See `harness.backbones.inject`.
-        """
-        return injected(self.sites, branches)
-
-    def substitute(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """`with backbone.substitute({"vision.0.q": weight}):` the named linears use these weights.
-
-        What a trained update comes to, W + ΔW, without the cost of a branch.
-        """
-        return substituted(self.sites, weights)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         dtype = AUTOCAST.get(self.precision)

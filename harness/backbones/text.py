@@ -23,15 +23,29 @@ from harness.backbones.attention import SplitAttention
 Prompt = tuple[int, ...]
 
 
-@dataclass(frozen=True)
 class TextTower:
-    """The parts of a causal text tower of width w, L positions and output dimension d."""
+    """The parts of a causal text tower of width w, L positions and output dimension d.
 
-    embedding: nn.Module
-    positions: nn.Parameter
-    blocks: nn.ModuleList
-    ln_final: nn.Module
-    projection: nn.Parameter | nn.Linear | None
+    Parameters are looked up when they are used, as they may be substituted.
+    """
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self.embedding: nn.Module = root.token_embedding
+        self.blocks: nn.ModuleList = root.transformer.resblocks
+        self.ln_final: nn.Module = root.ln_final
+
+    @property
+    def positions(self) -> Tensor:
+        """(L, w)."""
+        found: Tensor = self._root.positional_embedding
+        return found
+
+    @property
+    def projection(self) -> Tensor | nn.Linear | None:
+        """(w, d), or the linear that projects; None where the tower ends without."""
+        found: Tensor | nn.Linear | None = self._root.text_projection
+        return found
 
 
 def causal_tower(model: Any) -> TextTower | None:
@@ -42,16 +56,9 @@ def causal_tower(model: Any) -> TextTower | None:
     pool = getattr(tower, "pool_type", getattr(tower, "text_pool_type", None))
     if pool not in ("argmax", "eos"):
         return None
-    blocks = tower.transformer.resblocks
-    if not all(isinstance(block.attn, SplitAttention) for block in blocks):
+    if not all(isinstance(b.attn, SplitAttention) for b in tower.transformer.resblocks):
         return None
-    return TextTower(
-        tower.token_embedding,
-        tower.positional_embedding,
-        blocks,
-        tower.ln_final,
-        tower.text_projection,
-    )
+    return TextTower(tower)
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,8 @@ class Packing:
 
     `ids` and `positions` are (T,). Row `rows[i]` of a learnt context stands at `learnt[i]`, both
     (m,). `ends` (n,) are the end tokens; `order` (n,) takes the packed prompts back to the
-    caller's order.
+    caller's order. `weights` (T,) says in how many prompts a token stands: all of them have the
+    prefix, none has the padding.
     """
 
     ids: Tensor
@@ -85,6 +93,7 @@ class Packing:
     groups: tuple[Group, ...]
     ends: Tensor
     order: Tensor
+    weights: Tensor
 
     def split(self, x: Tensor) -> list[Tensor]:
         """(T, w) → the prefix (P, w) and each group (count, L, w)."""
@@ -104,13 +113,14 @@ def pack(prompts: Sequence[Prompt], device: torch.device, group_cost: float = 0)
     by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     own = [prompts[i][prefix:] for i in by_length]
     ids, positions, ends = list(prompts[0][:prefix]), list(range(prefix)), []
-    groups = []
+    groups, weights = [], [float(len(prompts))] * prefix
     for start, stop in group_runs([len(tokens) for tokens in own], group_cost):
         members, length = own[start:stop], len(own[stop - 1])
         for tokens in members:
             ends.append(len(ids) + len(tokens) - 1)
             ids += tokens + (0,) * (length - len(tokens))
             positions += range(prefix, prefix + length)
+            weights += [1.0] * len(tokens) + [0.0] * (length - len(tokens))
         groups.append(_group([len(tokens) for tokens in members], prefix, device))
     learnt = [place for place, i in enumerate(ids) if i < 0]
     return Packing(
@@ -122,6 +132,7 @@ def pack(prompts: Sequence[Prompt], device: torch.device, group_cost: float = 0)
         groups=tuple(groups),
         ends=torch.tensor(ends, device=device),
         order=torch.tensor(by_length, device=device).argsort(),
+        weights=torch.tensor(weights, device=device),
     )
 
 

@@ -251,7 +251,7 @@ def test_the_embedded_model_loads_by_name() -> None:
     backbone = load_backbone("glyphs")
     assert (backbone.image_size, backbone.context_length) == (32, 40)
     assert backbone.fingerprint == weights_fingerprint(BackboneSpec(model="glyphs"))
-    assert len(backbone.sites) == 4 * (6 + 4)
+    assert len(backbone.sites) == 6 * (6 + 4)
 
 
 def test_a_siglip_model_takes_the_plain_path_without_a_start_token() -> None:

@@ -9,7 +9,8 @@ import torch
 from small_clip import perturbed
 from torch import nn
 
-from harness.backbones.attention import SplitAttention, split_attention
+from harness.backbones.attention import SplitAttention
+from harness.backbones.sites import open_towers, split_blocks
 from harness.backbones.vision import shorten_last_block
 
 TOLERANCE = 2e-6
@@ -42,12 +43,11 @@ def test_features_of_real_architectures_are_unchanged(name: str) -> None:
     tokens = torch.randint(0, 30000, (2, length), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = model.encode_image(images), model.encode_text(tokens)
-        vision = split_attention(model.visual)
-        text = split_attention(model.text if hasattr(model, "text") else model.transformer)
+        vision, text = open_towers(model)
         shortened = shorten_last_block(model.visual)
         found = model.encode_image(images), model.encode_text(tokens)
-    assert len(vision) == CASES[name]
-    assert len(text) == 2
+    assert len(vision.blocks) == CASES[name]
+    assert len(text.blocks) == 2
     assert shortened == (name == "ViT-B-32")
     for before, after in zip(expected, found, strict=True):
         scale = before.abs().max()
@@ -76,5 +76,5 @@ def test_the_parts_are_the_rows_of_the_fused_weight() -> None:
 
 def test_pooling_attention_and_resnets_are_left_alone() -> None:
     pool = copy.deepcopy(open_clip.transformer.AttentionalPooler(8, 8, 2, 4))
-    assert split_attention(pool) == []
+    assert split_blocks(pool) == []
     assert isinstance(pool.attn, nn.MultiheadAttention)
