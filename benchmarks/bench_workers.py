@@ -18,7 +18,8 @@ from harness.plan.cell import Cell
 from harness.plan.expand import Plan, make_plan
 from harness.plan.select import only
 from harness.plan.suite import load_suite
-from harness.run.prepared import Resources
+from harness.run.prepared import Prepared
+from harness.run.resources import Resources
 from harness.store.record import Record
 
 SUITE = Path(__file__).parents[1] / "suites" / "fewshot.yaml"
@@ -52,11 +53,11 @@ def warm(cells: tuple[Cell, ...], cache: Path) -> None:
     """Compute the features that the cells use."""
     resources = Resources(cache, device="cpu")
     for cell in cells:
-        resources.evaluation(cell.dataset_spec, cell.templates, cell).features()
-        for spec, held_out in zip(cell.retention_specs, cell.identity["retention"], strict=True):
-            resources.evaluation(spec, tuple(held_out["templates"]), cell).features()
+        opened = Prepared(cell, resources)
+        for evaluation in (opened.test, *(each.evaluation for each in opened.held_out.values())):
+            evaluation.features()
         if cell.shots:
-            support = resources.task(cell, resources.episode(cell), with_val=False).support
+            support = opened.task().support
             assert len(support.features) == len(support)
             support.views(int(cell.config.get("views", 0)) or 1)
 

@@ -52,7 +52,7 @@ def test_the_method_keeps_the_contract_in_under_forty_lines(method: Path) -> Non
 
 def test_the_method_runs_in_the_suite_shown(method: Path, tmp_path: Path) -> None:
     from harness.run.cell import run_cell
-    from harness.run.prepared import Resources
+    from harness.run.resources import Resources
 
     suite = tmp_path / "my_suite.yaml"
     suite.write_text(block("Add a method", "yaml"))

@@ -12,7 +12,8 @@ from small_suite import SMALL, MakePlan
 from harness.errors import HarnessError
 from harness.plan.cell import Cell
 from harness.plan.expand import Plan
-from harness.run.prepared import Resources
+from harness.run.prepared import Prepared
+from harness.run.resources import Resources
 from harness.verbs.draw import print_draw
 
 HALVES = SMALL.replace("retention: [digits]", "setting: base_to_new").replace("[1, 2]", "[2]")
@@ -50,7 +51,7 @@ def test_a_cells_draw_reads_back_as_the_same_draw(
     shots = text.replace("[1, 2]", "[2]")
     again = plan_of(shots.replace(f"sampler: {sampler}", f"sampler: file:{path.name}"), "b.yaml")
     resources = Resources(tmp_path / "cache")
-    drawn, read = resources.episode(cell), resources.episode(probe(again, dataset))
+    drawn, read = Prepared(cell, resources).draw, Prepared(probe(again, dataset), resources).draw
     assert (read.id, read.val_id) == (drawn.id, drawn.val_id)
     assert read.train == drawn.train, "in the same order"
 

@@ -13,7 +13,7 @@ from small_suite import SMALL, MakePlan
 from harness.executors.base import Settings
 from harness.executors.make import make_executor
 from harness.features.cache import FeatureCache
-from harness.run import prepared
+from harness.run import resources
 
 KEY = {"weights": "w", "items": ["a", "b"]}
 
@@ -84,7 +84,7 @@ def test_a_second_run_of_a_suite_computes_no_features(
             super().__init__(root)
             caches.append(self)
 
-    monkeypatch.setattr(prepared, "FeatureCache", Known)
+    monkeypatch.setattr(resources, "FeatureCache", Known)
     views = "  - {name: clip_adapter, config: {steps: 1, views: 2}}\n"
     cells = plan_of(SMALL + views).cells
     computed, logits = [], []

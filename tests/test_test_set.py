@@ -17,7 +17,8 @@ from small_suite import SMALL, MakePlan
 from harness.datasets import Dataset, Item
 from harness.plan.cell import Cell
 from harness.run.cell import run_cell
-from harness.run.prepared import Resources
+from harness.run.prepared import Prepared
+from harness.run.resources import Resources
 from harness.task import Classifier, Method, Task
 
 ALL = """\
@@ -122,7 +123,7 @@ def test_no_reference_leads_from_a_task_to_a_test_item(plan_of: MakePlan, tmp_pa
     """Follows every reference from a task, closures included, short of modules and types."""
     (cell,) = [c for c in cells_of(plan_of) if c.method == "lora"]
     resources = Resources(tmp_path, "cpu")
-    task = resources.task(cell, resources.episode(cell), with_val=False)
+    task = Prepared(cell, resources).task()
     secret = {id(item) for item in resources.dataset(cell.dataset_spec).items("test")}
     seen: set[int] = set()
     todo: list[Any] = [task]

@@ -17,7 +17,8 @@ from harness.datasets.dataset import Dataset
 from harness.datasets.halves import halve
 from harness.reports import gather
 from harness.run.cell import run_cell
-from harness.run.prepared import Resources
+from harness.run.prepared import Prepared
+from harness.run.resources import Resources
 from harness.run.support import LazyBatch
 from harness.run.transfer import carry_over
 from harness.store.record import Record
@@ -128,7 +129,7 @@ def test_base_draws_are_those_of_all_classes_cut_in_half(plan_of: MakePlan, tmp_
 
     def drawn(text: str) -> tuple[Item, ...]:
         (cell,) = [cell for cell in plan_of(text).cells if cell.label == "linear_probe"]
-        return resources.episode(cell).train
+        return Prepared(cell, resources).draw.train
 
     whole, base = drawn(text), drawn(text + "setting: base_to_new\n")
     assert base == tuple(item for item in whole if item.label < 5)

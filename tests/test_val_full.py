@@ -10,7 +10,8 @@ from small_suite import SMALL, MakePlan
 
 from harness.datasets import load_dataset
 from harness.errors import HarnessError
-from harness.run.prepared import Resources
+from harness.run.prepared import Prepared
+from harness.run.resources import Resources
 
 SEARCH = "backbone: glyphs\nprotocol: val_search"
 FULL = f"{SEARCH}\nval: full"
@@ -54,6 +55,6 @@ def test_of_half_the_classes_the_whole_val_split_is_theirs(
 ) -> None:
     plan = plan_of(SMALL.replace("backbone: glyphs", FULL) + "setting: base_to_new\n")
     cell = next(c for c in plan.cells if c.dataset == "digits-base" and c.shots)
-    episode = Resources(tmp_path, "cpu").episode(cell)
+    episode = Prepared(cell, Resources(tmp_path, "cpu")).draw
     wanted = [item for item in load_dataset("digits").items("val") if item.label < 5]
     assert list(episode.val) == wanted

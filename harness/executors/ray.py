@@ -23,7 +23,7 @@ from harness.errors import HarnessError
 from harness.executors.base import ATTEMPTS, Event, Settings
 from harness.plan.cell import Cell
 from harness.run.cell import Kind, Outcome, failure_record, run_cell
-from harness.run.prepared import Resources
+from harness.run.resources import Resources
 
 
 class _Worker:

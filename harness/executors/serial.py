@@ -9,7 +9,7 @@ from harness.executors.base import Event, Settings
 from harness.plan.cell import Cell
 from harness.run.cell import Outcome, run_cell
 from harness.run.device_loss import DeviceLost
-from harness.run.prepared import Resources
+from harness.run.resources import Resources
 
 
 class SerialExecutor:

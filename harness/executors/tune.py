@@ -15,7 +15,7 @@ from ray import tune
 from harness.executors.base import Settings
 from harness.plan.cell import Cell
 from harness.run.cell import candidate_accuracy
-from harness.run.prepared import Resources
+from harness.run.resources import Resources
 from harness.run.search import Evaluator
 from harness.task import NotApplicable
 

@@ -13,19 +13,19 @@ import numpy as np
 import torch
 
 from harness.datasets import DatasetError
-from harness.datasets.columns import columns_of
 from harness.plan.cell import Cell
 from harness.plan.variants import build_config
 from harness.run.cost import Meter
 from harness.run.device_loss import device_lost
 from harness.run.evaluation import Evaluation
 from harness.run.measures import measure, measure_retention
-from harness.run.prepared import Resources, StaleWorker
+from harness.run.prepared import HeldOut, Prepared
 from harness.run.provenance import provenance
+from harness.run.resources import Resources, StaleWorker
 from harness.run.search import Choice, Evaluator, accuracy_of, choose, plain
 from harness.run.transfer import carry_over
 from harness.store.record import Cost, Draw, Failure, Record, Retention
-from harness.task import Classifier, FeaturesOnlyError, NotApplicable, Task
+from harness.task import Classifier, FeaturesOnlyError, NotApplicable
 
 Kind = Literal["method", "data", "memory", "infrastructure", "not_applicable"]
 
@@ -53,9 +53,7 @@ def run_cell(
         OSError: the disk is full.
     """
     provenance()  # kept from here on: it asks the GPU for its name, which a fault would forbid
-    return _guarded(
-        cell, attempt, lambda: _scored(cell, resources, _fit(cell, resources, parallel))
-    )
+    return _guarded(cell, attempt, lambda: _run(Prepared(cell, resources), parallel))
 
 
 def failure_record(
@@ -81,10 +79,9 @@ def failure_record(
 
 def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resources) -> float:
     """What a search sees of one configuration (as JSON values): accuracy in percent."""
-    method, episode = resources.method(cell), resources.episode(cell)
-    test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
-    task = resources.task(cell, episode, with_val=cell.access.sees_val)
-    return accuracy_of(method, build_config(method.Config, candidate), cell.access, task, test)
+    opened = Prepared(cell, resources)
+    config = build_config(opened.method.Config, candidate)
+    return accuracy_of(opened.method, config, cell.access, opened.task(), opened.test)
 
 
 @dataclass(frozen=True)
@@ -113,41 +110,30 @@ def _failed(cell: Cell, error: BaseException, attempt: int) -> Outcome:
     return Outcome(failure_record(cell, error, attempt), device_lost=device_lost(error))
 
 
-def _fit(cell: Cell, resources: Resources, parallel: Evaluator | None) -> Fitted:
-    method, before = resources.method(cell), resources.feature_seconds
-    device = resources.backbone(cell).device
-    episode = resources.episode(cell)
-    searching = cell.access.sees_val
-
-    def task() -> Task:
-        return resources.task(cell, episode, with_val=searching)
-
-    test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
-    base = build_config(method.Config, cell.config)
-    choice = choose(method, base, cell.search, cell.access, task, test, parallel)
-    last = task()
-    with Meter(device, lambda: resources.feature_seconds) as meter:
-        classifier = method(choice.config).fit(last)
-    return Fitted(classifier, choice, meter, resources.feature_seconds - before)
+def _run(opened: Prepared, parallel: Evaluator | None) -> Outcome:
+    return _scored(opened, _fit(opened, parallel))
 
 
-def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
-    classifier, choice, fit = fitted.classifier, fitted.choice, fitted.meter
-    backbone, episode = resources.backbone(cell), resources.episode(cell)
-    test = resources.evaluation(cell.dataset_spec, cell.templates, cell)
-    searching, before = cell.access.sees_val, resources.feature_seconds
-    with Meter(backbone.device, lambda: resources.feature_seconds) as score:
+def _fit(opened: Prepared, parallel: Evaluator | None) -> Fitted:
+    method, cell, before = opened.method, opened.cell, opened.feature_seconds
+    device = opened.backbone.device
+    choice = choose(
+        method, opened.config, cell.search, cell.access, opened.task, opened.test, parallel
+    )
+    task = opened.task()
+    with Meter(device, lambda: opened.feature_seconds) as meter:
+        classifier = method(choice.config).fit(task)
+    return Fitted(classifier, choice, meter, opened.feature_seconds - before)
+
+
+def _scored(opened: Prepared, fitted: Fitted) -> Outcome:
+    cell, test, classifier = opened.cell, opened.test, fitted.classifier
+    before = opened.feature_seconds
+    with Meter(opened.backbone.device, lambda: opened.feature_seconds) as score:
         logits = test.logits(classifier)
         retention = {
-            spec.name: _retention(
-                resources.evaluation(spec, tuple(entry["templates"]), cell),
-                classifier,
-                columns_of(resources.dataset(spec), resources.dataset(cell.dataset_spec)),
-            )
-            for spec, entry in zip(cell.retention_specs, cell.identity["retention"], strict=True)
+            name: _retention(held_out, classifier) for name, held_out in opened.held_out.items()
         }
-    method = resources.method(cell)
-    work = method(choice.config).work(len(test.classes), len(episode.train), cell.shots)
     record = Record(
         id=cell.id,
         label=cell.label,
@@ -155,45 +141,59 @@ def _scored(cell: Cell, resources: Resources, fitted: Fitted) -> Outcome:
         status="ok",
         metrics=measure(logits, test.frozen_logits(), test.labels),
         retention=retention,
-        cost=Cost(
-            fit_seconds=fit.seconds,
-            score_seconds=score.seconds,
-            search_seconds=choice.seconds,
-            evaluations=len(choice.trials),
-            peak_memory_mib=max(fit.peak_memory_mib, score.peak_memory_mib),
-            trainable=int(classifier.trainable),
-            feature_seconds=fitted.feature_seconds + resources.feature_seconds - before,
-            work={**asdict(work), "scored": cell.scored},
-        ),
-        draw=Draw(
-            id=episode.id,
-            sampler=episode.sampler,
-            images=len(episode.train),
-            val_id=episode.val_id if searching else "",
-            val_images=len(episode.val) if searching else 0,
-        ),
+        cost=_cost(opened, fitted, score, opened.feature_seconds - before),
+        draw=_draw(opened),
         details={name: float(value) for name, value in classifier.details().items()},
-        search=choice.trials,
-        chosen=plain(choice.config),
-        provenance={
-            **provenance(),
-            "device": str(backbone.device),
-            "notes": list(getattr(backbone, "notes", ())),
-            "finished": _now(),
-        },
+        search=fitted.choice.trials,
+        chosen=plain(fitted.choice.config),
+        provenance=_provenance(opened),
     )
     return Outcome(record, _kept(logits, test) if cell.keep_logits else None)
 
 
-def _retention(
-    held_out: Evaluation, classifier: Classifier, columns: tuple[int, ...] | None
-) -> Retention | None:
-    carried = carry_over(classifier, held_out.classes, columns)
+def _retention(held_out: HeldOut, classifier: Classifier) -> Retention | None:
+    there = held_out.evaluation
+    carried = carry_over(classifier, there.classes, held_out.columns)
     if carried is None:
         return None
-    there, rule = carried
-    logits = held_out.logits(there)
-    return measure_retention(logits, held_out.frozen_logits(), held_out.labels, rule)
+    moved, rule = carried
+    return measure_retention(there.logits(moved), there.frozen_logits(), there.labels, rule)
+
+
+def _cost(opened: Prepared, fitted: Fitted, score: Meter, feature_seconds: float) -> Cost:
+    cell, choice, fit = opened.cell, fitted.choice, fitted.meter
+    classes, images = len(opened.test.classes), len(opened.draw.train)
+    work = opened.method(choice.config).work(classes, images, cell.shots)
+    return Cost(
+        fit_seconds=fit.seconds,
+        score_seconds=score.seconds,
+        search_seconds=choice.seconds,
+        evaluations=len(choice.trials),
+        peak_memory_mib=max(fit.peak_memory_mib, score.peak_memory_mib),
+        trainable=int(fitted.classifier.trainable),
+        feature_seconds=fitted.feature_seconds + feature_seconds,
+        work={**asdict(work), "scored": cell.scored},
+    )
+
+
+def _draw(opened: Prepared) -> Draw:
+    draw, sees_val = opened.draw, opened.cell.access.sees_val
+    return Draw(
+        id=draw.id,
+        sampler=draw.sampler,
+        images=len(draw.train),
+        val_id=draw.val_id if sees_val else "",
+        val_images=len(draw.val) if sees_val else 0,
+    )
+
+
+def _provenance(opened: Prepared) -> dict[str, Any]:
+    return {
+        **provenance(),
+        "device": str(opened.backbone.device),
+        "notes": list(getattr(opened.backbone, "notes", ())),
+        "finished": _now(),
+    }
 
 
 def _kept(logits: torch.Tensor, test: Evaluation) -> dict[str, np.ndarray]:

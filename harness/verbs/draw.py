@@ -57,7 +57,7 @@ def _of_suite(suite: Path, prefix: str | None, words: Sequence[str]) -> Episode:
     from harness.plan.expand import outline
     from harness.plan.select import only
     from harness.plan.suite import load_suite
-    from harness.run.prepared import episode_of
+    from harness.run.resources import episode_of
 
     plan = only(outline(load_suite(suite)), words).whole()
     cells = plan.cells if prefix is None else (_find(plan, prefix),)

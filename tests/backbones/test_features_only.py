@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 from harness.plan.expand import make_plan
 from harness.plan.suite import load_suite
 from harness.run.cell import run_cell
-from harness.run.prepared import Resources
+from harness.run.resources import Resources
 from harness.store.record import Record
 from harness.task import Classes, FeaturesOnlyError
 

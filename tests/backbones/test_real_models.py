@@ -23,7 +23,7 @@ from harness.plan.methods import METHODS, find_method
 from harness.plan.suite import load_suite
 from harness.registry import plugins
 from harness.run.cell import run_cell
-from harness.run.prepared import Resources
+from harness.run.resources import Resources
 from harness.task import Batch, Classes, NotApplicable, Task
 
 MODELS = ("ViT-B-32", "ViT-B-16", "RN50", "ViT-B-16-SigLIP")

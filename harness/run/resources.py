@@ -1,0 +1,167 @@
+"""What a worker keeps warm between cells: methods, backbones, data sets, draws, features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.datasets import Dataset, Item, load_dataset
+from harness.datasets.draws import Episode, draw
+from harness.datasets.spec import DatasetSpec
+from harness.features.cache import FeatureCache
+from harness.plan.cell import Cell
+from harness.plan.methods import find_method, method_source
+from harness.run.evaluation import Evaluation, text_features
+from harness.task import Classes, Method
+
+if TYPE_CHECKING:
+    from harness.backbones import Backbone
+
+KEPT_DRAWS = 2
+"""Draws, and their images, that stay in memory: cells of one draw stand together in a plan."""
+
+
+class Resources:
+    """Lazily loaded, kept for the life of a worker.
+
+    Args:
+        cache: folder of the feature cache.
+        device: "auto", "cpu", "cuda", "cuda:1" …
+        threads: threads of the CPU kernels. Records are equal bit for bit only under equal counts.
+    """
+
+    def __init__(self, cache: Path, device: str = "auto", threads: int = 1) -> None:
+        torch.set_num_threads(threads)
+        self.device = device
+        self._test_features = FeatureCache(cache)
+        self.support_features = FeatureCache(cache)  # apart: it is reachable from a task
+        self._methods: dict[str, tuple[type[Method], str]] = {}
+        self._backbones: dict[str, Backbone] = {}
+        self._images: dict[tuple[str, str], list[np.ndarray]] = {}
+        self._datasets: dict[DatasetSpec, Dataset] = {}
+        self._draws: dict[tuple[object, ...], Episode] = {}
+        self._evaluations: dict[tuple[str, DatasetSpec, tuple[str, ...]], Evaluation] = {}
+        self._texts: dict[tuple[str, DatasetSpec, tuple[str, ...]], Tensor | None] = {}
+
+    @property
+    def feature_seconds(self) -> float:
+        """Seconds this worker has spent on features that later cells find in the cache."""
+        return self._test_features.seconds + self.support_features.seconds
+
+    def method(self, cell: Cell) -> type[Method]:
+        """The cell's method.
+
+        Raises:
+            StaleWorker: its source is not what the cell was planned with.
+        """
+        if cell.method not in self._methods:
+            source = method_source(cell.method)
+            self._methods[cell.method] = (find_method(cell.method), source)
+        method, source = self._methods[cell.method]
+        check_same("the method's source", source, cell.identity["method"]["source"])
+        return method
+
+    def backbone(self, cell: Cell) -> Backbone:
+        """The cell's backbone, loaded once per worker.
+
+        Raises:
+            StaleWorker: its weights are not what the cell was planned with.
+        """
+        from harness.backbones import load_backbone
+
+        key = f"{cell.backbone_spec!r} {cell.precision}"
+        if key not in self._backbones:
+            self._backbones[key] = load_backbone(cell.backbone_spec, self.device, cell.precision)
+        found = self._backbones[key]
+        check_same(
+            "the backbone's weights", found.fingerprint, cell.identity["backbone"]["weights"]
+        )
+        return found
+
+    def dataset(self, spec: DatasetSpec) -> Dataset:
+        """A data set, loaded once per worker."""
+        if spec not in self._datasets:
+            self._datasets[spec] = load_dataset(spec)
+        return self._datasets[spec]
+
+    def evaluation(
+        self, spec: DatasetSpec, templates: tuple[str, ...], backbone: Backbone
+    ) -> Evaluation:
+        """The test split of a data set, under a backbone and these templates."""
+        key = (_name(backbone), spec, templates)
+        if key not in self._evaluations:
+            data = self.dataset(spec)
+            classes = Classes(data.class_names, templates)
+            self._evaluations[key] = Evaluation(
+                data, data.items("test"), classes, backbone, self._test_features
+            )
+        return self._evaluations[key]
+
+    def text(
+        self, spec: DatasetSpec, templates: tuple[str, ...], backbone: Backbone
+    ) -> Tensor | None:
+        """(C, d) text features of a data set's classes, where there are any; shared, so copy it."""
+        key = (_name(backbone), spec, templates)
+        if key not in self._texts:
+            data = self.dataset(spec)
+            classes = Classes(data.class_names, templates)
+            self._texts[key] = text_features(data, classes, backbone, self.support_features)
+        return self._texts[key]
+
+    def draw(self, cell: Cell, spec: DatasetSpec) -> Episode:
+        """The cell's few-shot draw from a data set; the last ones are kept, for other methods."""
+        key = (spec, cell.sampler, cell.shots, cell.seed, cell.access)
+        if key not in self._draws:
+            _make_room(self._draws)
+            self._draws[key] = draw_of(cell, self.dataset(spec))
+        return self._draws[key]
+
+    def images(self, data: Dataset, items: tuple[Item, ...], draw_id: str) -> list[np.ndarray]:
+        """The images of a draw."""
+        key = (data.fingerprint, draw_id)
+        if key not in self._images:
+            _make_room(self._images)
+            self._images[key] = data.read(items) if items else []
+        return self._images[key]
+
+
+def draw_of(cell: Cell, data: Dataset) -> Episode:
+    """The cell's draw as its method sees it: of the classes adapted to, with their labels."""
+    drawn = episode_of(cell, data)
+    if data.whole is data:
+        return drawn
+    return replace(drawn, train=data.restrict(drawn.train), val=data.restrict(drawn.val))
+
+
+def episode_of(cell: Cell, data: Dataset) -> Episode:
+    """The cell's draw, made on all classes where the cell adapts to half of them."""
+    whole = data.whole
+    val = whole.splits.get("val", ())
+    drawn = draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
+    return replace(drawn, val=tuple(whole.items("val"))) if cell.access.beyond_shots else drawn
+
+
+class StaleWorker(RuntimeError):
+    """A worker has other code, weights or data than its cells were planned with."""
+
+
+def check_same(what: str, here: str, planned: str) -> None:
+    if here != planned:
+        raise StaleWorker(
+            f"{what} changed since the run was planned ({planned[:12]} → {here[:12]}): "
+            "run the same command again"
+        )
+
+
+def _name(backbone: Backbone) -> str:
+    return f"{backbone.fingerprint} {backbone.precision}"
+
+
+def _make_room(kept: dict[Any, Any]) -> None:
+    while len(kept) >= KEPT_DRAWS:
+        del kept[next(iter(kept))]

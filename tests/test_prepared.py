@@ -1,0 +1,35 @@
+"""A cell is opened once: its draw is made once, for all its candidates and for other methods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import ONE_SET
+from small_suite import MakePlan
+
+from harness.datasets.draws import SAMPLERS
+from harness.run.cell import run_cell
+from harness.run.resources import Resources
+
+
+def test_a_draw_is_made_once_for_all_methods_and_candidates(
+    plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: Counter[int] = Counter()
+    coop = SAMPLERS["coop"]
+
+    def counting(train: Any, val: Any, shots: int, rng: Any) -> Any:
+        made[shots] += 1
+        return coop(train, val, shots, rng)
+
+    monkeypatch.setitem(SAMPLERS, "coop", counting)
+    searched = ONE_SET.replace("backbone: glyphs", "backbone: glyphs\nprotocol: val_search")
+    searched += "  - {name: tip_adapter, search: {alpha: [0.5, 1.0, 2.0]}}\n"
+    resources = Resources(tmp_path, "cpu")
+    records = [run_cell(cell, resources).record for cell in plan_of(searched).cells]
+    assert {record.status for record in records} == {"ok"}
+    assert len({record.draw.id for record in records if record.draw and record.draw.images}) == 1
+    assert made == {1: 1}
