@@ -27,7 +27,7 @@ from harness.plan.expand import Plan, make_plan
 from harness.plan.standing import progress
 from harness.plan.suite import load_suite
 from harness.run.provenance import provenance
-from harness.store.record import Cost, Draw, Metrics, Record, Retention
+from harness.store.record import Cost, Draw, Record, Retention
 from harness.store.store import Store
 from harness.verbs.report import write_report
 
@@ -133,14 +133,17 @@ def finished(large: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made_up(cell: Any, number: int) -> Record:
     """A record as `run_cell` makes them; only its numbers mean nothing."""
     gain = number % 97 / 10
+    metrics = {"images": 500, "top1": 50 + gain, "per_class_mean": 50.0, "ece": 5.0}
+    metrics |= {"zero_shot_top1": 50.0, "gain": gain, "lost": 3, "won": 3 + number % 97}
     return Record(
         id=cell.id,
         label=cell.label,
         cell=dict(cell.identity),
         status="ok",
-        metrics=Metrics(500, 50 + gain, 50.0, 5.0, 50.0, gain, 3, 3 + number % 97),
+        metrics=metrics,
         retention={
-            spec.name: Retention(500, 50 - gain, 50.0, -gain) for spec in cell.retention_specs
+            spec.name: Retention({**metrics, "top1": 50 - gain, "gain": -gain}, "rebind")
+            for spec in cell.retention_specs
         },
         cost=Cost(1 + gain, 0.2, 0.0, 0, 300.0, 1000),
         draw=Draw("0" * 64, "coop", cell.shots, "", 0) if cell.shots else None,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from harness.protocols import PROTOCOLS
-from harness.store.record import Record
+from harness.store.record import Record, Retention
 
 MISSING = "missing"
 """Status of a planned cell that has no record."""
@@ -95,7 +95,7 @@ def retention_frame(frame: pd.DataFrame, records: Mapping[str, Record]) -> pd.Da
     done = frame[frame["status"] == "ok"]
     for key in zip(*(done[name] for name in names[:3]), strict=True):
         for name, kept in sorted(records[key[0]].retention.items()):
-            there = (kept.top1, kept.frozen_top1, kept.change, True, kept.rule) if kept else None
+            there = (*_before_and_after(kept), True, kept.rule) if kept else None
             rows.append((*key, name, *(there or (None, None, None, False, ""))))
     long = pd.DataFrame(rows, columns=names)
     numbers = dict.fromkeys(("top1", "frozen_top1", "change"), "float64")
@@ -180,7 +180,8 @@ def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
         row.update(failure_kind=record.failure.kind, failure=record.failure.message)
     if record.status != "ok" or record.metrics is None:
         return row
-    row.update(asdict(record.metrics))
+    for name, value in record.metrics.items():
+        row[name if name in _LEAD else f"measure_{name}"] = value
     costs = asdict(record.cost) if record.cost else {}
     row.update({name: costs[name] for name in _COST if name in costs})
     if record.draw:
@@ -196,9 +197,10 @@ def _retention_columns(record: Record) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     changes: list[float] = []
     for name, kept in record.retention.items():
-        columns[f"retention_{name}"] = kept.top1 if kept else None
-        columns[f"retention_{name}_change"] = kept.change if kept else None
-        changes += [kept.change] if kept else []
+        top1, _, change = _before_and_after(kept)
+        columns[f"retention_{name}"] = top1
+        columns[f"retention_{name}_change"] = change
+        changes += [change] if change is not None else []
     if record.retention:
         # Of all sets or of none: a mean over fewer sets would stand beside means over all of them.
         whole = len(changes) == len(record.retention)
@@ -210,6 +212,12 @@ def _retention_columns(record: Record) -> dict[str, Any]:
         sorted(name for name, kept in record.retention.items() if kept is None)
     )
     return columns
+
+
+def _before_and_after(kept: Retention | None) -> tuple[float | None, float | None, float | None]:
+    """Accuracy on a retention set, the frozen model's, and the change."""
+    found = kept.metrics if kept else {}
+    return found.get("top1"), found.get("zero_shot_top1"), found.get("gain")
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:

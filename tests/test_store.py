@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness.canonical import content_id
-from harness.store.record import CorruptRecord, Cost, Draw, Failure, Metrics, Record, Retention
+from harness.store.record import CorruptRecord, Cost, Draw, Failure, Record, Retention
 from harness.store.store import Store
 
 CELL = {"method": {"name": "lora"}}
@@ -22,8 +22,13 @@ OK = Record(
     label="lora",
     cell=CELL,
     status="ok",
-    metrics=Metrics(100, 50.0, 49.5, 3.25, 40.0, 10.0, 5, 15),
-    retention={"glyph_names": Retention(960, 70.0, 75.0, -5.0), "digits": None},
+    metrics={"images": 100, "top1": 50.0, "ece": 3.25, "lost": 5},
+    retention={
+        "glyph_names": Retention(
+            {"images": 960, "top1": 70.0, "zero_shot_top1": 75.0, "gain": -5.0}, "rebind"
+        ),
+        "digits": None,
+    },
     cost=Cost(1.5, 0.25, 0.0, 0, 512.0, 1024),
     draw=Draw("f" * 64, "coop", 40, "", 0),
     details={"loss_last": 0.5},
@@ -65,9 +70,13 @@ def test_a_failure_is_kept_apart_and_goes_when_the_cell_succeeds(tmp_path: Path)
         lambda text: text[: len(text) // 2],
         lambda text: "",
         lambda text: "[]",
-        lambda text: text.replace('"top1"', '"top2"', 1),
+        lambda text: text.replace('"ece": 3.25', '"ece": "3.25"'),
+        lambda text: text.replace('"ece": 3.25', '"ece": NaN'),
+        lambda text: text.replace('"ece": 3.25', '"ece": true'),
+        lambda text: text.replace('"gain": -5.0', '"gain": null'),
+        lambda text: text.replace('"rule"', '"role"'),
         lambda text: text.replace('"label"', '"lable"'),
-        lambda text: text.replace('"schema": 1', '"schema": 0'),
+        lambda text: text.replace('"schema": 2', '"schema": 0'),
         lambda text: text.replace(OK.id, "b" * 64),
         lambda text: text.replace('"name": "lora"', '"name": "dora"'),
     ],

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from harness.datasets import DatasetError
+from harness.measure import Scored
 from harness.plan.cell import Cell
 from harness.plan.variants import build_config
 from harness.run.cost import Meter
 from harness.run.device_loss import device_lost
-from harness.run.evaluation import Evaluation
-from harness.run.measures import measure, measure_retention
+from harness.run.measures import measured
 from harness.run.prepared import HeldOut, Prepared
 from harness.run.provenance import provenance
 from harness.run.resources import Resources, StaleWorker
@@ -130,7 +130,7 @@ def _scored(opened: Prepared, fitted: Fitted) -> Outcome:
     cell, test, classifier = opened.cell, opened.test, fitted.classifier
     before = opened.feature_seconds
     with Meter(opened.backbone.device, lambda: opened.feature_seconds) as score:
-        logits = test.logits(classifier)
+        scored = test.scored(classifier, torch.tensor([item.label for item in opened.draw.train]))
         retention = {
             name: _retention(held_out, classifier) for name, held_out in opened.held_out.items()
         }
@@ -139,7 +139,7 @@ def _scored(opened: Prepared, fitted: Fitted) -> Outcome:
         label=cell.label,
         cell=dict(cell.identity),
         status="ok",
-        metrics=measure(logits, test.frozen_logits(), test.labels),
+        metrics=measured(scored),
         retention=retention,
         cost=_cost(opened, fitted, score, opened.feature_seconds - before),
         draw=_draw(opened),
@@ -148,7 +148,7 @@ def _scored(opened: Prepared, fitted: Fitted) -> Outcome:
         chosen=plain(fitted.choice.config),
         provenance=_provenance(opened),
     )
-    return Outcome(record, _kept(logits, test) if cell.keep_logits else None)
+    return Outcome(record, _kept(scored) if cell.keep_logits else None)
 
 
 def _retention(held_out: HeldOut, classifier: Classifier) -> Retention | None:
@@ -157,7 +157,7 @@ def _retention(held_out: HeldOut, classifier: Classifier) -> Retention | None:
     if carried is None:
         return None
     moved, rule = carried
-    return measure_retention(there.logits(moved), there.frozen_logits(), there.labels, rule)
+    return Retention(measured(there.scored(moved)), rule)
 
 
 def _cost(opened: Prepared, fitted: Fitted, score: Meter, feature_seconds: float) -> Cost:
@@ -196,8 +196,8 @@ def _provenance(opened: Prepared) -> dict[str, Any]:
     }
 
 
-def _kept(logits: torch.Tensor, test: Evaluation) -> dict[str, np.ndarray]:
-    return {"logits": logits.half().numpy(), "labels": test.labels.numpy()}
+def _kept(scored: Scored) -> dict[str, np.ndarray]:
+    return {"logits": scored.logits.half().numpy(), "labels": scored.labels.numpy()}
 
 
 def _kind(error: BaseException) -> Kind:

@@ -12,6 +12,7 @@ from harness.datasets import Dataset, DatasetError, Item
 from harness.features.cache import FeatureCache
 from harness.features.encode import BATCH, encode, encoder_key, to_tensor
 from harness.features.prefetch import prefetched
+from harness.measure import Scored
 from harness.run.support import LazyBatch
 from harness.task import Classes, Classifier, zero_shot_logits
 
@@ -86,22 +87,28 @@ class Evaluation:
         return torch.cat(parts)
 
     @torch.no_grad()
-    def frozen_logits(self) -> Tensor:
+    def frozen_logits(self) -> Tensor | None:
         """(n, C) zero-shot logits of the frozen model under the same classes and templates.
 
-        (n, 0) where there are no text features, and so no frozen classifier.
+        None where there are no text features, and so no frozen classifier.
         """
         if self._frozen is None:
             text = text_features(self._dataset, self.classes, self._backbone, self._cache)
             if text is None:
-                return torch.empty(len(self), 0)
-            self._frozen = torch.cat(
-                [
-                    zero_shot_logits(batch.features, text, self._backbone.logit_scale)
-                    for batch in self.batches()
-                ]
-            ).cpu()
+                return None
+            parts = [
+                zero_shot_logits(batch.features, text, self._backbone.logit_scale).float()
+                for batch in self.batches()
+            ]
+            self._frozen = torch.cat(parts).cpu()
         return self._frozen
+
+    def scored(self, classifier: Classifier, support: Tensor | None = None) -> Scored:
+        """What measures see of a classifier; `support` are the labels of its support images."""
+        of = torch.empty(0) if support is None else support
+        counts = torch.bincount(of.long(), minlength=len(self.classes))
+        logits = self.logits(classifier)
+        return Scored(logits, self.frozen_logits(), self.labels, self.classes.names, counts)
 
     def _features(self, start: int, stop: int) -> Tensor:
         if self._mapped():

@@ -1,73 +1,104 @@
-"""Measures of a classifier's logits, in percent points. Methods never compute any of them."""
+"""The measures that every record carries: accuracy, calibration, and what adaptation changed.
+
+Methods never compute any of them. A third party's are found by `harness.plan.measures`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from harness.store.record import Metrics, Retention, Rule
+from harness.measure import Measure, Scored, measure
 
 BINS = 15
 
 
-def top1(predictions: Tensor, labels: Tensor) -> float:
-    """Share of correct predictions; both (n,)."""
+def accuracy(predictions: Tensor, labels: Tensor) -> float:
+    """Share of correct predictions in percent; both (n,)."""
     return 100.0 * (predictions == labels).double().mean().item()
 
 
-def per_class_mean(predictions: Tensor, labels: Tensor) -> float:
-    """Mean over the classes present in `labels` of each class's accuracy; both (n,)."""
-    right = (predictions == labels).double()
-    count = torch.bincount(labels).double()
-    hits = torch.bincount(labels, weights=right)
+@measure(unit="images", higher_is_better=None)
+def images(scored: Scored) -> int:
+    """How many images were scored."""
+    return len(scored.labels)
+
+
+@measure()
+def top1(scored: Scored) -> float:
+    """Accuracy: images whose largest logit is their label's."""
+    return accuracy(scored.predictions, scored.labels)
+
+
+@measure()
+def per_class_mean(scored: Scored) -> float:
+    """Mean of each class's accuracy, over the classes that have test images."""
+    right = (scored.predictions == scored.labels).double()
+    count = torch.bincount(scored.labels).double()
+    hits = torch.bincount(scored.labels, weights=right)
     return 100.0 * (hits[count > 0] / count[count > 0]).mean().item()
 
 
-def calibration_error(logits: Tensor, labels: Tensor) -> float:
-    """Expected calibration error of softmax(logits), `BINS` equal-width bins; (n, C) and (n,).
+@measure(higher_is_better=False)
+def ece(scored: Scored) -> float:
+    """Expected calibration error of softmax(logits), 15 equal-width bins.
 
     Σ_b n_b/n · |accuracy_b − confidence_b| (Guo et al., ICML 2017, equation 3).
     """
-    confidence, predictions = logits.double().softmax(-1).max(-1)
-    right = (predictions == labels).double()
+    confidence, predictions = scored.logits.double().softmax(-1).max(-1)
+    right = (predictions == scored.labels).double()
     # Bins are (low, high], as in the paper, so that a confidence of exactly 1 has a bin.
     bins = (torch.ceil(confidence * BINS).long() - 1).clamp(0, BINS - 1)
     gaps = torch.bincount(bins, weights=right - confidence, minlength=BINS)
-    return 100.0 * gaps.abs().sum().item() / len(labels)
+    return 100.0 * gaps.abs().sum().item() / len(scored.labels)
 
 
-def measure(logits: Tensor, frozen_logits: Tensor, labels: Tensor) -> Metrics:
-    """Compare a classifier with the frozen model on the same images; (n, C), (n, C), (n,).
+@measure()
+def zero_shot_top1(scored: Scored) -> float | None:
+    """Accuracy of the frozen model on the same images, under the same templates."""
+    frozen = scored.frozen_predictions
+    return None if frozen is None else accuracy(frozen, scored.labels)
 
-    `frozen_logits` may be (n, 0): without text features there is nothing to compare with, and
-    the four measures that do are None.
+
+@measure()
+def gain(scored: Scored) -> float | None:
+    """top1 − zero_shot_top1; on a retention set negative where the model has forgotten."""
+    frozen = scored.frozen_predictions
+    if frozen is None:
+        return None
+    return accuracy(scored.predictions, scored.labels) - accuracy(frozen, scored.labels)
+
+
+@measure(unit="images", higher_is_better=False)
+def lost(scored: Scored) -> int | None:
+    """Images right under zero-shot and wrong after adaptation."""
+    frozen = scored.frozen_predictions
+    if frozen is None:
+        return None
+    return int(((frozen == scored.labels) & (scored.predictions != scored.labels)).sum())
+
+
+@measure(unit="images")
+def won(scored: Scored) -> int | None:
+    """Images wrong under zero-shot and right after adaptation."""
+    frozen = scored.frozen_predictions
+    if frozen is None:
+        return None
+    return int(((frozen != scored.labels) & (scored.predictions == scored.labels)).sum())
+
+
+STANDARD = (images, top1, per_class_mean, ece, zero_shot_top1, gain, lost, won)
+
+
+def measured(scored: Scored, others: Sequence[Measure] = ()) -> dict[str, float]:
+    """The standard measures and `others` by name, without those that have no meaning here.
+
+    Raises:
+        ValueError: a measure did not return a finite number or None.
     """
-    predictions = logits.argmax(-1)
-    accuracy, right = top1(predictions, labels), predictions == labels
-    alone = Metrics(
-        images=len(labels),
-        top1=accuracy,
-        per_class_mean=per_class_mean(predictions, labels),
-        ece=calibration_error(logits, labels),
-    )
-    if frozen_logits.shape[1] == 0:
-        return alone
-    frozen = frozen_logits.argmax(-1)
-    was_right, zero_shot = frozen == labels, top1(frozen, labels)
-    return replace(
-        alone,
-        zero_shot_top1=zero_shot,
-        gain=accuracy - zero_shot,
-        lost=int((was_right & ~right).sum()),
-        won=int((~was_right & right).sum()),
-    )
-
-
-def measure_retention(
-    logits: Tensor, frozen_logits: Tensor, labels: Tensor, rule: Rule = "rebind"
-) -> Retention:
-    """Accuracy on a retention set after and before adaptation; (n, C), (n, C), (n,)."""
-    accuracy, before = top1(logits.argmax(-1), labels), top1(frozen_logits.argmax(-1), labels)
-    return Retention(len(labels), accuracy, before, accuracy - before, rule)
+    found = {one.name: one(scored) for one in STANDARD}
+    # A copy: a measure may write into what it is given.
+    found |= {one.name: one(scored.copy()) for one in others}
+    return {name: value for name, value in found.items() if value is not None}

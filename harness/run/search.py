@@ -15,7 +15,7 @@ from harness.canonical import canonical
 from harness.features.encode import BATCH
 from harness.protocols import LabelAccess
 from harness.run.evaluation import Evaluation
-from harness.run.measures import top1
+from harness.run.measures import accuracy
 from harness.run.support import LazyBatch
 from harness.task import Classifier, Method, Support, Task, candidates
 
@@ -84,7 +84,7 @@ def accuracy_of(
     except FloatingPointError:
         return 0.0
     if access.search_on == "test":
-        return top1(test.logits(classifier).argmax(-1), test.labels)
+        return accuracy(test.logits(classifier).argmax(-1), test.labels)
     assert task.val is not None
     return accuracy_on(classifier, task.val)
 
@@ -97,7 +97,7 @@ def accuracy_on(classifier: Classifier, val: Support) -> float:
     for some in torch.split(torch.arange(len(val)), BATCH):
         batch = LazyBatch(len(some), partial(val.plain, some), partial(features.__getitem__, some))
         guesses.append(classifier.logits(batch).argmax(-1).cpu())
-    return top1(torch.cat(guesses), val.labels.cpu())
+    return accuracy(torch.cat(guesses), val.labels.cpu())
 
 
 def plain(config: Any) -> dict[str, Any]:

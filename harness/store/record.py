@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
 from typing import Any, Literal
 
 from harness.canonical import content_id
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever a change of the engine can change a number: every older record becomes stale."""
 
 Status = Literal["ok", "failed", "skipped"]
@@ -24,36 +25,18 @@ class CorruptRecord(ValueError):
     """A result file that is not a whole, valid record."""
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """How the classifier does on the test set of the data set it was adapted to."""
-
-    images: int
-    top1: float
-    per_class_mean: float
-    ece: float
-    """Expected calibration error, 15 equal-width bins."""
-    zero_shot_top1: float | None = None
-    """The frozen model on the same images under the same template; None, as are the next three,
-    where a data set of features brings no text features."""
-    gain: float | None = None
-    """top1 − zero_shot_top1."""
-    lost: int | None = None
-    """Images right under zero-shot and wrong after adaptation."""
-    won: int | None = None
-    """Images wrong under zero-shot and right after adaptation."""
+Metrics = dict[str, float]
+"""Measures by name (see `harness.run.measures`), as finite numbers; those that compare with the
+frozen model are not there where a data set of features brings no text features."""
 
 
 @dataclass(frozen=True)
 class Retention:
-    """Zero-shot accuracy on a data set that was not adapted to, after and before adaptation."""
+    """The same measures on a data set that was not adapted to: `top1` after adaptation,
+    `zero_shot_top1` before, `gain` the change, negative where the model has forgotten."""
 
-    images: int
-    top1: float
-    frozen_top1: float
-    change: float
-    """top1 − frozen_top1: negative where the model has forgotten."""
-    rule: Rule = "rebind"
+    metrics: Metrics
+    rule: Rule
 
 
 @dataclass(frozen=True)
@@ -137,13 +120,26 @@ class Record:
         if set(data) != known:
             raise CorruptRecord(f"missing or unknown keys: {sorted(known ^ set(data))}")
         try:
-            data["metrics"] = data["metrics"] and Metrics(**data["metrics"])
             data["cost"] = data["cost"] and Cost(**data["cost"])
             data["draw"] = data["draw"] and Draw(**data["draw"])
             data["failure"] = data["failure"] and Failure(**data["failure"])
             data["retention"] = {k: v and Retention(**v) for k, v in data["retention"].items()}
+            for found in (data["metrics"], *(v and v.metrics for v in data["retention"].values())):
+                _check_metrics(found)
         except (TypeError, AttributeError) as error:
             raise CorruptRecord(f"a field has the wrong shape: {error}") from None
         if content_id(data["cell"]) != data["id"]:
             raise CorruptRecord("its id is not the hash of its cell: the file was changed")
         return cls(**data)
+
+
+def _check_metrics(found: Any) -> None:
+    """Raises CorruptRecord unless `found` is None or names finite numbers."""
+    if found is None:
+        return
+    if not isinstance(found, dict):
+        raise CorruptRecord(f"metrics are {type(found).__name__}, expected numbers by name")
+    for name, value in found.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and isfinite(value)):
+            raise CorruptRecord(f"{name} is {value!r}, expected a finite number")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.store.record import Cost, Draw, Failure, Metrics, Record, Retention
+from harness.store.record import Cost, Draw, Failure, Record, Retention
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,10 @@ def record(cell: FakeCell, top1: float | None = None, change: float | None = Non
         moved = -strength * (0.4 + 0.1 * noise(cell.label, name, cell.seed, cell.dataset))
         moved *= math.log2(cell.shots + 1) * (0.5 if cell.method == "comp_lora" else 1)
         moved = change if change is not None else (0.0 if constant else moved)
-        kept = Retention(500, level + moved, level, moved)
+        kept = Retention(
+            {"images": 500, "top1": level + moved, "zero_shot_top1": level, "gain": moved},
+            "rebind",
+        )
         retention[name] = None if cell.method in _NOT_TRANSFERABLE else kept
     lost = 0 if constant else 4
     seconds = 0.0 if constant else strength * (1 + abs(noise(cell.id)))
@@ -111,7 +114,16 @@ def record(cell: FakeCell, top1: float | None = None, change: float | None = Non
             "templates": list(cell.templates),
         },
         status="ok",
-        metrics=Metrics(500, top1, top1 - 0.5, 5.0, frozen, top1 - frozen, lost, 2 * lost),
+        metrics={
+            "images": 500,
+            "top1": top1,
+            "per_class_mean": top1 - 0.5,
+            "ece": 5.0,
+            "zero_shot_top1": frozen,
+            "gain": top1 - frozen,
+            "lost": lost,
+            "won": 2 * lost,
+        },
         retention=retention,
         cost=Cost(seconds, 0.2, 0.0, 0, 300.0, 0 if constant else 1000 * strength),
         draw=draw if cell.shots else None,

@@ -30,7 +30,9 @@ def with_kept(cell: FakeCell, top1: float, kept: dict[str, Retention | None]) ->
 
 
 def kept(top1: float, rule: str = "rebind") -> Retention:
-    return Retention(100, top1, 50.0, top1 - 50.0, rule)  # type: ignore[arg-type]
+    return Retention(
+        {"images": 100, "top1": top1, "zero_shot_top1": 50.0, "gain": top1 - 50.0}, rule
+    )  # type: ignore[arg-type]
 
 
 def halves(method: str = "coop") -> list[FakeCell]:

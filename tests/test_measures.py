@@ -1,0 +1,118 @@
+"""Measures against cases worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from harness.measure import Scored, measure
+from harness.run.measures import STANDARD, ece, measured, per_class_mean
+
+
+def scored(logits: torch.Tensor, labels: list[int], frozen: torch.Tensor | None = None) -> Scored:
+    classes = tuple(f"class {number}" for number in range(logits.shape[1]))
+    return Scored(logits, frozen, torch.tensor(labels), classes, torch.zeros(len(classes)).long())
+
+
+def logits_of(predictions: list[int], classes: int) -> torch.Tensor:
+    return 10.0 * torch.nn.functional.one_hot(torch.tensor(predictions), classes).float()
+
+
+def confident(*confidences: float) -> torch.Tensor:
+    """Logits of two classes that predict class 0 with these probabilities."""
+    return torch.tensor([[c, 1 - c] for c in confidences], dtype=torch.float64).log()
+
+
+def test_top1_per_class_mean_gain_and_flips() -> None:
+    adapted = logits_of([0, 0, 1, 1], 3)  # right right wrong right
+    frozen = logits_of([0, 2, 0, 0], 3)  # right wrong right wrong
+    found = measured(scored(adapted, [0, 0, 0, 1], frozen))
+    assert found.pop("ece") == pytest.approx(100 * abs(0.75 - 1), abs=0.1)
+    assert found.pop("per_class_mean") == pytest.approx(100 * (2 / 3 + 1) / 2)
+    assert found == {
+        "images": 4,
+        "top1": 75.0,
+        "zero_shot_top1": 50.0,
+        "gain": 25.0,
+        "lost": 1,
+        "won": 2,
+    }
+
+
+def test_without_a_frozen_classifier_nothing_is_compared_with_it() -> None:
+    found = measured(scored(logits_of([0, 1], 2), [0, 0]))
+    assert found.keys() == {"images", "top1", "per_class_mean", "ece"}
+
+
+def test_a_class_without_test_images_does_not_enter_the_per_class_mean() -> None:
+    assert per_class_mean(scored(logits_of([2, 2], 3), [2, 2])) == 100.0
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two images of two classes, confidence .6 each; one right, one wrong: |.5 − .6| = 10 points.
+    assert ece(scored(confident(0.6, 0.6), [0, 1])) == pytest.approx(10.0)
+    # Different bins do not cancel: confidence .6 wrong, confidence .9 right → (60 + 10) / 2.
+    assert ece(scored(confident(0.6, 0.9), [1, 0])) == pytest.approx(35.0)
+
+
+def test_calibration_error_has_fifteen_bins() -> None:
+    # .61 and .69 lie in (9/15, 10/15] and (10/15, 11/15], so they do not cancel: with one right
+    # and one wrong image, (|1 − .61| + |0 − .69|) / 2. Ten bins would put both into (.6, .7].
+    assert ece(scored(confident(0.61, 0.69), [0, 1])) == pytest.approx(100 * (0.39 + 0.69) / 2)
+    # .67 and .73 share (10/15, 11/15]: |.5 − .70|. Of fourteen or sixteen equal bins they share
+    # none (10/14 = .714 and 11/16 = .6875 lie between them).
+    assert ece(scored(confident(0.67, 0.73), [0, 1])) == pytest.approx(100 * 0.2)
+
+
+def test_a_bin_holds_its_upper_end_and_not_its_lower() -> None:
+    # Five equal logits give exactly 1/5 = 3/15, which closes the third bin; .22 is in the fourth.
+    unsure = torch.tensor([0.22, 0.195, 0.195, 0.195, 0.195], dtype=torch.float64).log()
+    both = torch.stack([torch.zeros(5, dtype=torch.float64), unsure])
+    assert ece(scored(both, [1, 0])) == pytest.approx(100 * (0.2 + 0.78) / 2)
+
+
+def test_certain_and_right_is_perfectly_calibrated() -> None:
+    assert ece(scored(torch.tensor([[1000.0, 0.0]]), [0])) == 0.0
+
+
+def test_an_unchanged_model_has_forgotten_exactly_nothing() -> None:
+    logits = torch.randn(50, 7, generator=torch.Generator().manual_seed(0))
+    found = measured(scored(logits, [i % 7 for i in range(50)], logits.clone()))
+    assert (found["gain"], found["won"], found["lost"]) == (0.0, 0, 0)
+
+
+def test_every_measure_says_what_it_is() -> None:
+    for one in STANDARD:
+        assert one.summary.endswith(".") and one.unit in ("percent points", "images")
+    assert (
+        not ece.higher_is_better
+        and not dict((m.name, m) for m in STANDARD)["lost"].higher_is_better
+    )
+
+
+@pytest.mark.parametrize("returned", [math.nan, math.inf, "12", True, [1.0], torch.zeros(2)])
+def test_what_is_no_finite_number_is_refused_with_the_measures_name(returned: object) -> None:
+    @measure()
+    def broken(scored: Scored) -> float:
+        return returned  # type: ignore[return-value]
+
+    with pytest.raises(ValueError, match=r'measure "broken" returned .*expected a finite number'):
+        broken(scored(logits_of([0], 2), [0]))
+
+
+def test_a_measure_that_writes_into_its_input_changes_no_other() -> None:
+    @measure()
+    def vandal(scored: Scored) -> float:
+        scored.logits.zero_()
+        scored.labels.zero_()
+        return 1.0
+
+    @measure()
+    def reads(scored: Scored) -> float:
+        return float(scored.logits.sum())
+
+    given = scored(logits_of([1, 1], 2), [1, 1])
+    found = measured(given, [vandal, reads])
+    assert (found["vandal"], found["reads"], found["top1"]) == (1.0, 20.0, 100.0)
