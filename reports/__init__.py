@@ -3,10 +3,9 @@
 from harness.reports.content import Content, gather, leaderboard_text
 from harness.reports.export import Report, assemble, build, write
 from harness.reports.frame import PlannedCell
-from harness.reports.published import BadPublished, Published, load_published
+from harness.reports.published import Published, load_published
 
 __all__ = [
-    "BadPublished",
     "Content",
     "PlannedCell",
     "Published",

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-
-class BadPublished(ValueError):
-    """A file of published numbers that does not say what it must."""
+from harness.plan.yaml_lines import read, refused
 
 
 class Number(BaseModel):
@@ -58,18 +55,14 @@ def load_published(folder: Path) -> tuple[Published, ...]:
     """Every `*.yaml` of the folder, by name; nothing where there is no folder.
 
     Raises:
-        BadPublished: naming file, place and what is wrong there.
+        HarnessError: naming file, place and what is wrong there.
     """
     return tuple(_read(path) for path in sorted(folder.glob("*.yaml")))
 
 
 def _read(path: Path) -> Published:
+    data, lines = read(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Published.model_validate(data)
-    except yaml.YAMLError as error:
-        raise BadPublished(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise BadPublished(f"{path}: {where}: {first['msg']}") from None
+        raise refused(path, lines, error, Published.model_json_schema()) from None

@@ -47,18 +47,54 @@ def test_numbers_with_an_exponent_are_numbers(tmp_path: Path) -> None:
     [
         ("shots: [1, 4]", "shot: [1, 4]", 3, ['unknown key "shot"', 'did you mean "shots"?']),
         ("label: low rank", "lable: low rank", 8, ["methods[1]", 'did you mean "label"?']),
-        ("shots: [1, 4]", "shots: [1, four]", 3, ["shots[1]", "'four'"]),
-        ("shots: [1, 4]", "shots: [0]", 3, ["shots[0]", "greater than 0"]),
-        ("shots: [1, 4]", "shots: [1.5]", 3, ["shots[0]", "1.5"]),
-        ("shots: [1, 4]", "shots: [true]", 3, ["shots[0]", "True"]),
+        ("shots: [1, 4]", "shots: [1, four]", 3, ['shots[1]: "four": expected a whole number of']),
+        ("shots: [1, 4]", "shots: [0]", 3, ["shots[0]: 0: expected a whole number of at least 1"]),
+        ("shots: [1, 4]", "shots: 0", 3, ["shots: 0: expected a whole number of at least 1"]),
+        ("shots: [1, 4]", "shots: [1.5]", 3, ["shots[0]: 1.5: expected a whole number"]),
+        ("shots: [1, 4]", "shots: [true]", 3, ["shots[0]: true: expected a whole number"]),
+        ("shots: [1, 4]", "shots: .inf", 3, ["shots: .inf: expected a whole number"]),
+        (
+            "shots: [1, 4]",
+            "shots:",
+            3,
+            ["shots: null: expected a whole number of at least 1, or a list"],
+        ),
         ("shots: [1, 4]", "shots: []", 3, ["shots", "the grid is empty"]),
         ("shots: [1, 4]", "shots: [4, 4]", 3, ["shots", "listed twice: 4"]),
-        ("seeds: [1]", "seeds: 1", 4, ["seeds", "(found 1)"]),
+        ("label: low rank", "label: 1.5", 8, ["methods[1].label: 1.5: expected text"]),
+        ("  - zero_shot", "  - true", 6, ["methods[0]: true: expected a name, or a mapping"]),
+        ("  - zero_shot", "  - 5", 6, ["methods[0]: 5: expected a name, or a mapping"]),
+        ("[digits, letters]", "[digits, 5]", 2, ["datasets[1]: 5: expected a name, or a mapping"]),
+        ("glyphs", "[glyphs]", 1, ['backbone: ["glyphs"]: expected a name, or a mapping']),
+        ("seeds: [1]", "seeds: [1]\nkeep_logits: maybe", 5, ['"maybe": expected true or false']),
+        (
+            "seeds: [1]",
+            "seeds: [1]\naugment: {scale: [1]}",
+            5,
+            ["augment.scale: [1]: expected a list of 2: a number, a number"],
+        ),
+        ("seeds: [1]", "seeds: [1]\naugment: {scale: [a, 1]}", 5, ['augment.scale[0]: "a": ']),
         ("seeds: [1]\n", "", 1, ['the key "seeds" is missing']),
         ("seeds: [1]", "seeds: [1]\nseeds: [2]", 5, ['"seeds" stands twice', "line 4"]),
-        ("seeds: [1]", "seeds: [1]\nprotocol: fixd", 5, ["protocol", "'fixd'", "'oracle'"]),
+        (
+            "seeds: [1]",
+            "seeds: [1]\nprotocol: fixd",
+            5,
+            ['"fixd": expected one of fixed, val_search'],
+        ),
         ("seeds: [1]", 'seeds: [1]\ntemplates: ["a photo"]', 5, ["templates", "{}"]),
-        ("seeds: [1]", "seeds: [1", 5, ["suite.yaml:5"]),
+        ("seeds: [1]", "seeds: [1", 5, ['"[" on line 4 is not closed']),
+        ("seeds: [1]", "seeds: {1", 5, ['"{" on line 4 is not closed']),
+        ("seeds: [1]", "seeds: 'a", 10, ["quote opened on line 4 is not closed"]),
+        ("seeds: [1]", "seeds: 1: 2", 4, ['a second ":"']),
+        ("seeds: [1]", "seeds: *one", 4, ["no anchor of this name"]),
+        ("seeds: [1]", "\tseeds: [1]", 4, ["a tab: indent with spaces"]),
+        ("seeds: [1]", "seeds: @1", 4, ["quote the text"]),
+        ("seeds: [1]", "seeds: !!python/name:os.system 1", 4, ["a tag (!…) is not read"]),
+        ("seeds: [1]", "seeds: [1]\n---\na: 1", 5, ["a second document"]),
+        ("seeds: [1]", "seeds: [1]\n words", 5, ["indent"]),
+        ("backbone", "%YAML 1.1\n---\nbackbone", 1, ["leave the line of directives"]),
+        ("seeds: [1]", "? [1, 2]\n: 3", 4, ["a key is a word"]),
     ],
 )
 def test_a_bad_suite_is_refused_with_file_line_and_fix(
@@ -71,6 +107,34 @@ def test_a_bad_suite_is_refused_with_file_line_and_fix(
     assert message.startswith(f"{path}:{line}: "), message
     for word in words:
         assert word in message, message
+
+
+def test_a_value_that_is_not_what_its_tag_says_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"suite\.yaml: a value is not what its tag"):
+        load_suite(write(tmp_path, GOOD + "name: !!int x\n"))
+
+
+def test_a_single_value_stands_for_a_list_of_it(tmp_path: Path) -> None:
+    text = "backbone: glyphs\ndatasets: digits\nshots: 2\nseeds: 1\nmethods: linear_probe\n"
+    single = load_suite(write(tmp_path, text)).suite
+    listed = text.replace("digits", "[digits]").replace("2", "[2]").replace("1", "[1]")
+    assert (
+        single
+        == load_suite(write(tmp_path, listed.replace("linear_probe", "[linear_probe]"))).suite
+    )
+
+
+def test_values_are_what_they_look_like(tmp_path: Path) -> None:
+    text = GOOD.replace("[1]", "[010, 1_0_1]") + "name: 2024\ndescription: yes\n"
+    suite = load_suite(write(tmp_path, text.replace("- zero_shot", "- no"))).suite
+    assert suite.seeds == (10, 101)
+    assert (suite.name, suite.description, suite.methods[0].name) == ("2024", "yes", "no")
+
+
+def test_keys_that_begin_with_x_hold_what_is_repeated(tmp_path: Path) -> None:
+    text = "x-common: &common {lr: 1e-3}\n" + GOOD.replace("{lr: 1e-3}", "{<<: *common, rank: 4}")
+    suite = load_suite(write(tmp_path, text)).suite
+    assert suite.methods[1].config == {"lr": 0.001, "rank": 4}
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "just words"])

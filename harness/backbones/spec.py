@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import HarnessError
+from harness.wording import or_name
 
 EMBEDDED = "glyphs"
 HUB = "hf-hub:"
@@ -39,7 +40,9 @@ class BackboneSpec(BaseModel):
     which model pre-computed features come from; nothing is loaded.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=or_name
+    )
 
     model: str = ""
     """An open_clip architecture, `hf-hub:org/name`, or a registered name."""
@@ -51,9 +54,9 @@ class BackboneSpec(BaseModel):
     """Of random weights."""
     features: str | None = Field(default=None, min_length=1)
     """In place of `model`: what reports call the model that the data sets' features come from."""
-    feature_dim: Annotated[int, Field(strict=True, gt=0)] | None = None
+    feature_dim: Annotated[int, Field(strict=True, ge=1)] | None = None
     """With `features`: d, their width."""
-    logit_scale: Annotated[float, Field(gt=0)] | None = None
+    logit_scale: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
     """With `features`: τ, the factor on cosine similarities; 100 for OpenAI's CLIP."""
 
     @model_validator(mode="before")

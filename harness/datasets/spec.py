@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from harness.datasets.catalogue import CATALOGUE
 from harness.datasets.dataset import MissingData
 from harness.registry import absolute
+from harness.wording import or_name
 
 Kind = Literal["folder", "features"]
 
@@ -27,13 +28,16 @@ class DatasetSpec(BaseModel):
     third party's registered name or `path/to/file.py:function`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=or_name
+    )
 
     name: str = Field(min_length=1)
     """How records and reports call it; selects the data set unless `kind` or `uses` does."""
     uses: str | None = None
     """A third party's registered name or `path/to/file.py:function`, when `name` is a label."""
     kind: Kind | None = None
+    """`folder`: class folders of images; `features`: a file of pre-computed features."""
     root: str | None = None
     """Folder of the data sets, or of this one; the `.npz` file for features. `$VARIABLES` work."""
     split: str | None = None
@@ -42,7 +46,7 @@ class DatasetSpec(BaseModel):
     """Prompt templates instead of the data set's own."""
     text: str | None = None
     """Features: `.npz` with text features (`names`, `emb`)."""
-    support: int | None = Field(default=None, gt=0)
+    support: int | None = Field(default=None, strict=True, ge=1)
     """Features: the K of the `trainK_x` that serves as training split (default: the largest)."""
     classes: Literal["all", "named"] = "all"
     """Features: `named` keeps the classes that have a text feature."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Number = Annotated[float, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
 class AugmentSpec(BaseModel):
     """RandomResizedCrop and horizontal flip; the defaults are CLIP fine-tuning's usual ones."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    scale: tuple[float, float] = (0.08, 1.0)
+    scale: tuple[Number, Number] = (0.08, 1.0)
     """Share of the image's area that a crop covers, from the smallest to the largest."""
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    ratio: tuple[Number, Number] = (3 / 4, 4 / 3)
     """Width over height of a crop, drawn log-uniformly."""
-    flip: bool = True
+    flip: Flag = True
     """Mirror every second image, on average."""
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from harness.datasets.load import load_dataset
 from harness.datasets.spec import DatasetSpec
 from harness.errors import NotHere
 from harness.plan.suite import SuiteFile, located
-from harness.plan.yaml_lines import Where
+from harness.wording import Where
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,13 +12,14 @@ from itertools import product
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from harness import registry
 from harness.canonical import canonical
 from harness.errors import did_you_mean
 from harness.plan.methods import find_method, method_source
 from harness.plan.suite import MethodEntry, SuiteFile, located
-from harness.plan.yaml_lines import Where
+from harness.wording import Schema, Where, explain
 
 
 @dataclass(frozen=True)
@@ -127,14 +129,11 @@ def _complete(
 ) -> dict[str, Any]:
     """The whole configuration, defaults filled in, as plain JSON values."""
     try:
-        built = _adapter(config).validate_python(given)
+        # As JSON, strictly: a list for a tuple, but no `true` or "3" for a number.
+        built = _adapter(config).validate_json(json.dumps(given, default=str), strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
-        place = tuple(p for p in problem["loc"] if p in given)
-        message = str(problem["msg"]).removeprefix("Value error, ")
-        if place:
-            message += f" (found {given[str(place[0])]!r})"
-        raise suite.error((*where, *place), message) from None
+        raise suite.error((*where, *problem["loc"]), explain(problem, _schema(config))) from None
     plain = _adapter(config).dump_python(built, mode="json")
     assert isinstance(plain, dict)
     try:
@@ -147,6 +146,13 @@ def _complete(
 def build_config(config: type[Any], values: Mapping[str, Any]) -> Any:
     """The Config that `Cell.config` was made from."""
     return _adapter(config).validate_python(dict(values))
+
+
+def _schema(config: type[Any]) -> Schema | None:
+    try:
+        return _adapter(config).json_schema()
+    except PydanticInvalidForJsonSchema:
+        return None  # a third party's field of a type that JSON does not have
 
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.errors import HarnessError
 from harness.plan.expand import Plan, outline
 from harness.plan.select import only as restrict
 from harness.plan.suite import load_suite
@@ -27,17 +26,14 @@ def report_folder(plan: Plan, store: Store, only: tuple[str, ...]) -> Path:
 
 def write_report(plan: Plan, store: Store, folder: Path, console: Console) -> int:
     """Write the report of a plan and print its leaderboard; returns the exit status."""
-    from harness.reports import BadPublished, build, leaderboard_text, load_published
+    from harness.reports import build, leaderboard_text, load_published
 
     contents = store.load(cell.id for cell in plan.cells)
     for path, why in contents.corrupt.items():
         _say(console, f"{path}: {why}; counted as missing (harness run sets it aside and mends it)")
     records = {**contents.failures, **contents.records}
     given = plan.suite.suite
-    try:
-        published = load_published(plan.suite.path.parent / "published")
-    except BadPublished as error:
-        raise HarnessError(str(error)) from None
+    published = load_published(plan.suite.path.parent / "published")
     report = build(plan.cells, records, folder, given.name, given.description, published)
     _say(console, leaderboard_text(report))
     finished = len(contents.records)

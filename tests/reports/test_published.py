@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from synthetic import FakeCell, grid, record
 
-from harness.reports import BadPublished, gather, load_published
+from harness.errors import HarnessError
+from harness.reports import gather, load_published
 from harness.reports.content import table_files
 from harness.reports.frame import broadcast, cell_frame
 from harness.reports.parity import Comparison, compare
@@ -118,12 +119,16 @@ def test_on_other_data_they_share_a_line_that_says_why() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("primary: true", "primry: true", "x.yaml: primary: Field required"),
-        ("value: 60.0", "value: many", "x.yaml: numbers.0.value"),
-        ("paper: A paper", "paper: [", "x.yaml: not YAML"),
+        (
+            "primary: true",
+            "primry: true",
+            r'x.yaml:3: unknown key "primry" .did you mean "primary"',
+        ),
+        ("value: 60.0", "value: many", r'x.yaml:10: numbers\[0\].value: "many": expected a number'),
+        ("paper: A paper", "paper: [", r'x.yaml:3: the "\[" on line 1 is not closed'),
     ],
 )
 def test_a_bad_file_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     (tmp_path / "x.yaml").write_text(TEXT.replace(old, new))
-    with pytest.raises(BadPublished, match=message):
+    with pytest.raises(HarnessError, match=message):
         load_published(tmp_path)

@@ -1,0 +1,184 @@
+"""`Suite`: every key of a suite file, its type, its default and what it means.
+
+docs/suites.md is written from these models and their docstrings (scripts/suite_reference.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from harness.backbones.spec import BackboneSpec
+from harness.datasets.spec import DatasetSpec
+from harness.features.augment import AugmentSpec
+from harness.protocols import LabelAccess, access_of
+from harness.wording import or_name
+
+Protocol = Literal["fixed", "val_search", "oracle"]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Seed = Annotated[int, Field(strict=True, ge=0)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+def _as_text(value: Any) -> Any:
+    """A whole number, such as a year, where text is meant; YAML cannot tell."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+
+
+LISTS = ("datasets", "shots", "seeds", "methods", "retention", "templates")
+"""Keys of a suite whose value is a list, or its only item."""
+
+
+def _is_single(value: Any) -> bool:
+    return value is not None and not isinstance(value, list | tuple)
+
+
+def _or_item(schema: dict[str, Any]) -> None:
+    """For the schema of a suite: a list's only item may stand for it."""
+    for key in LISTS:
+        found = schema["properties"][key]
+        options = found.pop("anyOf", [{k: found.pop(k) for k in ("type", "items") if k in found}])
+        items = [option["items"] for option in options if "items" in option]
+        found["anyOf"] = items + options
+
+
+class MethodEntry(BaseModel):
+    """One entry of `methods`; its name alone stands for a mapping with nothing but the name."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=or_name
+    )
+
+    name: str
+    """A registered name, or `path/to/file.py:Class` (relative to the suite file)."""
+    label: Text | None = None
+    """What reports call its row; by default its name, and the values of its grid."""
+    config: dict[str, Any] = {}
+    """Settings that differ from the method's defaults. A list is a grid: a row for each value."""
+    search: dict[str, list[Any]] | None = None
+    """Replaces the method's own search space under `val_search` and `oracle`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Suite(BaseModel):
+    """A grid: one backbone, data sets × shots × seeds × methods, under one protocol."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_or_item
+    )
+
+    name: Text = ""
+    """Of the report and its folder; by default the file's."""
+    description: Text = ""
+    """What the suite asks, in a sentence; stands above its report."""
+    backbone: BackboneSpec
+    """The model that every method adapts."""
+    datasets: tuple[DatasetSpec, ...]
+    """The data sets to adapt to and to be tested on."""
+    shots: tuple[Count, ...]
+    """K: how many images of each class a method sees."""
+    seeds: tuple[Seed, ...]
+    """One draw of the support set for each."""
+    methods: tuple[MethodEntry, ...]
+    """The rows of the report."""
+    protocol: Protocol = "fixed"
+    """Who sees which labels: `fixed`, the support set only; `val_search` chooses hyper-parameters
+    on a few validation images; `oracle` on the test set, which is flagged and never ranked."""
+    val: Literal["few_shot", "full"] = "few_shot"
+    """Under `val_search`: `few_shot` chooses on min(K, 4) images per class of the val split;
+    `full` on the whole split, which is many more labels than the shots: marked wherever it
+    appears, and never ranked beside rows that had fewer."""
+    setting: Literal["all_classes", "base_to_new"] = "all_classes"
+    """`base_to_new`: adapt to the first half of each data set's classes, and be tested on either
+    half; the new half stands among the retention sets."""
+    sampler: str = "coop"
+    """`coop`, `clip_lora`, or `file:PATH` of a draw in JSON Lines, relative to the suite file;
+    `{shots}` and `{seed}` in PATH are filled in."""
+    templates: tuple[str, ...] | None = None
+    """Prompt templates for every data set; by default each data set's own."""
+    retention: tuple[DatasetSpec, ...] = ()
+    """Data sets on which forgetting is measured; a cell skips the one it adapts to."""
+    augment: AugmentSpec = AugmentSpec()
+    """How support images are cropped and flipped for training."""
+    precision: Literal["fp32", "bf16", "fp16-amp"] = "fp32"
+    """Of the encoders' arithmetic; weights stay float32."""
+    keep_logits: Flag = False
+    """Keep every test image's logits beside the record, so that measures can be added later."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        """A single value for a list; keys that begin with `x-` hold anchors and mean nothing."""
+        if not isinstance(value, dict):
+            return value
+        kept = {k: v for k, v in value.items() if not str(k).startswith("x-")}
+        return {k: [v] if k in LISTS and _is_single(v) else v for k, v in kept.items()}
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, value: str) -> str:
+        if value.startswith(".") or any(sign in value for sign in "/\\\0"):
+            raise ValueError("it names the report's folder: no / or \\ in it, no . before it")
+        return value
+
+    @field_validator("datasets", "shots", "seeds", "methods")
+    @classmethod
+    def _not_empty(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not value:
+            raise ValueError("the grid is empty: list at least one")
+        return value
+
+    @field_validator("datasets", "retention")
+    @classmethod
+    def _distinct_sets(cls, value: tuple[DatasetSpec, ...]) -> tuple[DatasetSpec, ...]:
+        return _distinct(value, [spec.name for spec in value])
+
+    @field_validator("shots", "seeds")
+    @classmethod
+    def _distinct_numbers(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return _distinct(value, list(value))
+
+    @model_validator(mode="after")
+    def _val_is_searched(self) -> Suite:
+        if self.val == "full" and not self.access.sees_val:
+            raise ValueError(
+                f"val: full is only for protocol: val_search (found protocol: {self.protocol})"
+            )
+        return self
+
+    @property
+    def access(self) -> LabelAccess:
+        """Which labels its methods see: under `val: full` that of "val_full", a name of its own."""
+        return access_of(self.protocol, whole_val=self.val == "full")
+
+    @field_validator("templates")
+    @classmethod
+    def _one_slot(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for template in value or ():
+            if template.count("{}") != 1:
+                raise ValueError(f'template "{template}" needs exactly one "{{}}" for the name')
+        if value == ():
+            raise ValueError("give at least one template, or leave the key out")
+        return value
+
+
+def _distinct(value: tuple[Any, ...], names: list[Any]) -> tuple[Any, ...]:
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"listed twice: {', '.join(twice)}")
+    return value
