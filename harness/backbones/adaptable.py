@@ -9,11 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import Tensor, nn
 
-from harness.backbones.changes import Changes, Hooks, Swap
+from harness.backbones.changes import Changes, Hooks, Replace, Swap
 from harness.backbones.sites import Place, Tower
 
-Replace = Callable[[Tensor, Tensor], Tensor]
-"""fn(x, y) → y': of a linear's input x (…, in) and output y (…, out)."""
 Take = Callable[[str, Tensor, Tensor], None]
 """take(site, x, weights), with x (T, in) and weights (T,)."""
 
@@ -54,7 +52,7 @@ class Adaptable:
     def intercept(self, replace: Mapping[str, Replace]) -> AbstractContextManager[None]:
         """`with backbone.intercept({"text.0.v": fn}):` puts fn(x, y) in place of the output y.
 
-        Shapes and errors as in `inject`.
+        x (…, in) and y (…, out) as in `inject`, and so the errors.
         """
         _check(replace, self.sites, "injection site")
         return self._changes.applied(Hooks([(self.sites[s], fn) for s, fn in replace.items()]))

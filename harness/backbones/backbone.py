@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import lru_cache
+from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -13,16 +14,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.backbones.adaptable import Adaptable
+from harness.backbones.changes import Hooks
+from harness.backbones.image_tokens import token_entries
+from harness.backbones.packing import Packing, pack
+from harness.backbones.prompts import PromptRules, check_learnt
 from harness.backbones.sites import open_towers
-from harness.backbones.text import Packing, causal_tower, encode_packed, pack, with_context
+from harness.backbones.text import causal_tower, encode_packed, text_blocks
 from harness.backbones.tokens import Tokenizer, adapt_tokenizer
 from harness.backbones.vision import shorten_last_block
-from harness.classes import Classes
+from harness.classes import Classes, NotApplicable
 
 Precision = Literal["fp32", "bf16", "fp16-amp"]
 GROUP_WORK = {"cpu": 3e5, "cuda": 3e8}
 """Overhead of one more group of prompts in attention, in w² · tokens, where 48·w² floating-point
 operations are a token's work in one layer, forward and backward; see `text.pack`."""
+NONE: Mapping[int, Tensor] = MappingProxyType({})
 AUTOCAST = {"bf16": torch.bfloat16, "fp16-amp": torch.float16}
 
 
@@ -37,6 +43,9 @@ class Backbone(Adaptable):
         fingerprint: SHA-256 of the weights.
         feature_dim: d, the width of image and text features.
         context_dim: w, the width of a token embedding.
+        token_dim: v, the width of an image token; 0 where none can be learnt.
+        image_blocks, text_blocks: how many blocks learnt tokens and deep prompts can enter; 0
+            where the tower is of another kind than a plain transformer.
         logit_scale: τ, the factor on cosine similarities (100 for OpenAI's CLIP).
         sites, parameters: see `Adaptable`. A tower whose attention is of an unknown kind
             (ModifiedResNet, Hugging Face text models) has no sites.
@@ -86,12 +95,26 @@ class Backbone(Adaptable):
         self.eot = self._tokens.eot
         vocabulary = int(self._embedding.weight.shape[0])
         self.sot = vocabulary if self._tokens.sot is None else self._tokens.sot
+        self._rules = PromptRules(self._tokens, self.sot, self.context_length)
+        self._text_blocks, self._entries = text_blocks(model), token_entries(model.visual)
+        self.text_blocks = len(self._text_blocks)
+        self.image_blocks = len(self._entries.blocks) if self._entries else 0
+        self.token_dim = self._entries.width if self._entries else 0
         with torch.no_grad():
             self.feature_dim = int(self.encode_prompts([[self.sot, self.eot]]).shape[1])
 
-    def encode_image(self, images: Tensor) -> Tensor:
-        """(n, 3, H, W) preprocessed images → (n, d) features, unnormalised, float32."""
-        with self._autocast():
+    def encode_image(self, images: Tensor, tokens: Mapping[int, Tensor] = NONE) -> Tensor:
+        """(n, 3, H, W) preprocessed images → (n, d) features, unnormalised, float32.
+
+        `tokens` {block: (n, v)} are learnt vectors behind the image's own tokens from the input of
+        their block on (block 0: in front of its normalisation `ln_pre`), in place of those of the
+        block before; see `harness.backbones.image_tokens`. Gradients reach them.
+
+        Raises:
+            NotApplicable: tokens for an image encoder that is no plain vision transformer.
+            ValueError: a block that there is not, or a shape that does not fit.
+        """
+        with self._autocast(), self._changes.applied(self._token_hooks(tokens)):
             features: Tensor = self.model.encode_image(images.to(self.device))
         return features.float()
 
@@ -103,7 +126,7 @@ class Backbone(Adaptable):
         """
         framed = [[self.sot, *self.tokenize(prompt), self.eot] for prompt in prompts]
         for prompt, ids in zip(prompts, framed, strict=True):
-            self._check_length(ids, repr(prompt))
+            self._rules.check_length(ids, repr(prompt))
         return self.encode_prompts(framed)
 
     def text_features(self, classes: Classes) -> Tensor:
@@ -128,81 +151,80 @@ class Backbone(Adaptable):
         return found.detach().clone()
 
     def encode_prompts(
-        self, prompts: Sequence[Sequence[int]], context: Tensor | None = None
+        self,
+        prompts: Sequence[Sequence[int]],
+        context: Tensor | None = None,
+        deep: Mapping[int, Tensor] = NONE,
     ) -> Tensor:
         """Prompts as ids from `sot` to `eot` → (n, d) features, unnormalised, float32.
 
         An entry −1−j stands for row j of `context` (J, w), CoOp's learnt vectors; gradients reach
-        it. Causal towers take the packed path of `harness.backbones.text`: exact, and without
-        padding or repeated prefixes. A token in the common prefix is computed once for all
-        prompts, so dropout inside an injected branch draws one mask for it, not one per prompt.
+        it. At the input of text block b the rows of `deep[b]` (J, w) take the places of the
+        context's rows (MaPLe, IVLP), without positions. Causal towers take the packed path of
+        `harness.backbones.text`: exact, and without padding or repeated prefixes. A token in the
+        common prefix is computed once for all prompts, so dropout inside an injected branch draws
+        one mask for it, not one per prompt.
 
         Raises:
+            NotApplicable: deep prompts for a text encoder that is no plain transformer.
             ValueError: no prompts; one too long, or not from `sot` to `eot`; a row that `context`
-                does not have.
+                does not have; deep prompts for a block that there is not, or of another shape
+                than the context.
         """
         packing = self._pack(tuple(map(tuple, prompts)), 0 if context is None else len(context))
         if packing is None:
-            return self.encode_prompts_plain(prompts, context)
+            return self.encode_prompts_plain(prompts, context, deep)
+        self._check_deep(deep, context)
         assert self._text is not None
         with self._autocast(), self._counting(packing.weights):
-            return encode_packed(self._text, packing, context).float()
+            return encode_packed(self._text, packing, context, deep).float()
 
     def encode_prompts_plain(
-        self, prompts: Sequence[Sequence[int]], context: Tensor | None = None
+        self,
+        prompts: Sequence[Sequence[int]],
+        context: Tensor | None = None,
+        deep: Mapping[int, Tensor] = NONE,
     ) -> Tensor:
         """`encode_prompts` by the model's own forward pass at the full context length."""
-        self._check_prompts(prompts, 0 if context is None else len(context))
-        keep = [
-            [i for i in prompt if self._tokens.sot is not None or i != self.sot]
-            for prompt in prompts
-        ]
-        rows = [ids + [self._tokens.pad] * (self.context_length - len(ids)) for ids in keep]
-        ids = torch.tensor(rows)
-        places = (ids.flatten() < 0).nonzero().squeeze(1)
-        learnt = (-1 - ids.flatten()[places]).to(self.device)
-
-        def learn(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            flat = output.flatten(0, 1)
-            return with_context(flat, places.to(self.device), learnt, context).view_as(output)
-
-        handle = self._embedding.register_forward_hook(learn)
-        ends = ids.new_tensor([[len(row)] for row in keep])
-        read = (torch.arange(self.context_length) < ends).float().flatten().to(self.device)
-        try:
-            with self._autocast(), self._counting(None if self._text is None else read):
-                features: Tensor = self.model.encode_text(ids.clamp(min=0).to(self.device))
-        finally:
-            handle.remove()
+        self._rules.check(prompts, 0 if context is None else len(context))
+        self._check_deep(deep, context)
+        padded = self._rules.padded(prompts, self.device)
+        learnt = {} if context is None else {self._embedding: lambda _, x: padded.put(x, context)}
+        hooks = Hooks(
+            learnt.items(),
+            [(self._text_blocks[b], partial(padded.put, learnt=rows)) for b, rows in deep.items()],
+        )
+        standing = None if self._text is None else padded.weights
+        with self._autocast(), self._counting(standing), self._changes.applied(hooks):
+            features: Tensor = self.model.encode_text(padded.ids)
         return features.float()
+
+    def _check_deep(self, deep: Mapping[int, Tensor], context: Tensor | None) -> None:
+        if deep and not self.text_blocks:
+            raise NotApplicable(f"{self.name}: its text encoder takes no deep prompts")
+        if deep and context is None:
+            raise ValueError("deep prompts take the places of a context's rows: give a context")
+        rows = 0 if context is None else len(context)
+        check_learnt(deep, self.text_blocks, self.context_dim, rows, "deep prompts")
+
+    def _token_hooks(self, tokens: Mapping[int, Tensor]) -> Hooks:
+        if not tokens:
+            return Hooks()
+        if self._entries is None:
+            raise NotApplicable(f"{self.name}: its image encoder takes no learnt tokens")
+        check_learnt(tokens, self.image_blocks, self.token_dim, None, "image tokens")
+        return self._entries.hooks(tokens)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         dtype = AUTOCAST.get(self.precision)
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
 
     def _pack_uncached(self, prompts: tuple[tuple[int, ...], ...], rows: int) -> Packing | None:
-        self._check_prompts(prompts, rows)
+        self._rules.check(prompts, rows)
         if self._text is None:
             return None
         group_cost = GROUP_WORK.get(self.device.type, GROUP_WORK["cuda"]) / self.context_dim**2
         return pack(prompts, self.device, group_cost)
-
-    def _check_prompts(self, prompts: Sequence[Sequence[int]], rows: int) -> None:
-        if not prompts:
-            raise ValueError("no prompts to encode")
-        for prompt in prompts:
-            self._check_length(prompt, "a prompt")
-            if len(prompt) < 2 or prompt[0] != self.sot or prompt[-1] != self.eot:
-                raise ValueError(
-                    f"a prompt must run from sot {self.sot} to eot {self.eot}: {prompt}"
-                )
-            if min(prompt) < -rows:
-                raise ValueError(f"prompt entry {min(prompt)} with a context of {rows} rows")
-
-    def _check_length(self, ids: Sequence[int], what: str) -> None:
-        count = len(ids) - (self._tokens.sot is None)
-        if count > self.context_length:
-            raise ValueError(f"{what} has {count} tokens, the context holds {self.context_length}")
 
 
 def _token_embedding(text: Any) -> nn.Embedding:

@@ -7,7 +7,7 @@ frozen model can be had back in the middle of a training step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from harness.backbones.sites import Place
+
+Replace = Callable[[Tensor, Tensor], Tensor]
+"""fn(x, y) → y': of a module's input x and output y."""
 
 
 class Change(Protocol):
@@ -57,25 +60,38 @@ class Changes:
 
 
 class Hooks:
-    """fn(x, y) → y' in place of each module's output y, where x is its input."""
+    """fn(x, y) → y' in place of modules' outputs y, where x is the input; fn(x) → x' in place of
+    their inputs."""
 
-    def __init__(self, hooks: Sequence[tuple[nn.Module, Callable[[Tensor, Tensor], Tensor]]]):
-        self._hooks = hooks
+    def __init__(
+        self,
+        outputs: Iterable[tuple[nn.Module, Replace]] = (),
+        inputs: Iterable[tuple[nn.Module, Callable[[Tensor], Tensor]]] = (),
+    ) -> None:
+        self._outputs, self._inputs = list(outputs), list(inputs)
         self._handles: list[RemovableHandle] = []
 
     def on(self) -> None:
-        self._handles = [
-            module.register_forward_hook(_replacing(replace)) for module, replace in self._hooks
-        ]
+        for module, replace in self._outputs:
+            self._handles.append(module.register_forward_hook(_replacing(replace)))
+        for module, change in self._inputs:
+            self._handles.append(module.register_forward_pre_hook(_changing(change)))
 
     def off(self) -> None:
-        for handle in self._handles:
-            handle.remove()
+        while self._handles:
+            self._handles.pop().remove()
 
 
-def _replacing(replace: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+def _replacing(replace: Replace) -> Callable[..., Tensor]:
     def hook(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
         return replace(inputs[0], output)
+
+    return hook
+
+
+def _changing(change: Callable[[Tensor], Tensor]) -> Callable[..., tuple[Any, ...]]:
+    def hook(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (change(inputs[0]), *inputs[1:])
 
     return hook
 

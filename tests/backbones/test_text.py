@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harness.backbones import Backbone
 from harness.backbones.backbone import GROUP_WORK
-from harness.backbones.text import common_prefix, group_runs
+from harness.backbones.packing import common_prefix, group_runs
 
 OUTPUT, GRADIENT = 1e-5, 1e-4
 
