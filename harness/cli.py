@@ -13,8 +13,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import HarnessError
-from harness.run.device_loss import DeviceLost
+from harness.errors import HarnessError, RunStopped, full_disk
 
 
 def _found(context: click.Context, parameter: click.Parameter, word: str) -> Path:
@@ -38,6 +37,7 @@ ONLY = click.option(
     metavar="KEY=VALUE",
     help="Restrict to cells by label, method, dataset, shots or seed; commas for several.",
 )
+ROOM = "; what was finished is kept: make room and run the same command to go on"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -184,10 +184,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _leave("interrupted; what was finished is kept, run the same command to go on", 130, debug)
-    except DeviceLost as error:
+    except RunStopped as error:
         _leave(str(error), 1, debug)
     except OSError as error:
-        _leave(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1, debug)
+        what = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+        _leave(f"{what}{ROOM if full_disk(error) else ''}", 1, debug)
 
 
 def _leave(message: str, status: int, debug: bool) -> None:

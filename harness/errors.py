@@ -1,9 +1,10 @@
-"""Errors that are the user's to mend: shown as one line, without a traceback, exit status 2."""
+"""Errors that end a command in one line, without a traceback, and what errors arose from."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
 
 
 class HarnessError(ValueError):
@@ -12,6 +13,29 @@ class HarnessError(ValueError):
 
 class NotHere(HarnessError):
     """A suite names it rightly, and this machine does not have it: images, lists, weights."""
+
+
+class RunStopped(RuntimeError):
+    """A run cannot go on, and what it was given is not to blame: exit status 1."""
+
+
+def full_disk(error: BaseException) -> OSError | None:
+    """The full disk, or used-up quota, that `error` is or arose from."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    found = (e for e in chain(error) if isinstance(e, OSError) and e.errno in full)
+    return next(found, None)
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and all that it arose from."""
+    seen: list[BaseException] = []
+    todo: list[BaseException | None] = [error]
+    while todo:
+        cause = todo.pop()
+        if cause is not None and cause not in seen:
+            seen.append(cause)
+            todo += [cause.__cause__, cause.__context__]
+            yield cause
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -79,4 +79,4 @@ def _css() -> Markup:
 
 
 def _resource(name: str) -> str:
-    return resources.files("reports").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("harness.reports").joinpath(name).read_text(encoding="utf-8")

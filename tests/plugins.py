@@ -53,6 +53,19 @@ class Skips(Method):
         raise NotApplicable("this tower has no attention sites")
 
 
+class FillsTheDisk(Method):
+    """Arises in the middle of something else, as a full disk does."""
+
+    name = "fills_the_disk"
+    Config = Nothing
+
+    def fit(self, task: Task) -> Classifier:
+        try:
+            raise OSError(28, "No space left on device", "/full/disk")
+        except OSError as error:
+            raise RuntimeError("could not write") from error
+
+
 class WrongShape(Method):
     name = "wrong_shape"
     Config = Nothing

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from command import harness, in_a_process
 from small_suite import SMALL
 
-from harness.cli import main
-
 PLUGINS = Path(__file__).with_name("plugins.py")
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command came to."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def harness(*words: str | Path) -> Done:
-    """`harness …`, in this process: loading PyTorch anew for every command takes minutes in all."""
-    out, err, before = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["harness", *map(str, words)]
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            main()
-        status = 0
-    except SystemExit as left:
-        status = int(left.code or 0)
-    finally:
-        sys.argv = before
-    return Done(status, out.getvalue(), err.getvalue())
-
-
-def in_a_process(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.cli", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture

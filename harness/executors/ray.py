@@ -111,7 +111,7 @@ class _Pool:
         try:
             outcome: Outcome = ray.get(reference)
         except RayTaskError as error:  # raised by the worker itself, such as a full disk
-            raise error.as_instanceof_cause() from None  # type: ignore[no-untyped-call]
+            raise error.cause from None
         except RayError as error:  # the worker died, or was killed for its memory
             self._idle.append(self._new())
             memory = isinstance(error, OutOfMemoryError)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ray import tune
 
+from harness.errors import full_disk
 from harness.executors.base import Settings
 from harness.plan.cell import Cell
 from harness.run.cell import candidate_accuracy
@@ -76,6 +77,8 @@ def tune_evaluator(cell: Cell, settings: Settings) -> Evaluator:
             if result.error is not None and NotApplicable.__name__ in str(result.error):
                 raise NotApplicable(str(result.error).strip().splitlines()[-1])
             if result.error is not None:
+                if (full := full_disk(getattr(result.error, "cause", result.error))) is not None:
+                    raise full
                 raise RuntimeError(f"a trial failed: {result.error}")
             assert result.config is not None and result.metrics is not None
             accuracies[result.config["number"]] = float(result.metrics["top1"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from harness.datasets import DatasetError
+from harness.errors import full_disk
 from harness.measure import Scored
 from harness.plan.cell import Cell
 from harness.plan.variants import build_config
@@ -105,8 +105,8 @@ def _guarded(cell: Cell, attempt: int, run: Callable[[], Outcome]) -> Outcome:
 
 
 def _failed(cell: Cell, error: BaseException, attempt: int) -> Outcome:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        raise error  # no other cell will fare better
+    if (full := full_disk(error)) is not None:
+        raise full  # no other cell will fare better
     return Outcome(failure_record(cell, error, attempt), device_lost=device_lost(error))
 
 

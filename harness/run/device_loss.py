@@ -7,7 +7,7 @@ terminated and relaunched"). Nothing here imports torch: its errors carry CUDA's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from harness.errors import RunStopped, chain
 
 STICKY = (
     "device-side assert triggered",
@@ -25,7 +25,7 @@ STICKY = (
 )
 
 
-class DeviceLost(RuntimeError):
+class DeviceLost(RunStopped):
     """This process cannot use its GPU any more, and there is no other process to go on in."""
 
 
@@ -33,17 +33,6 @@ def device_lost(error: BaseException) -> bool:
     """Whether `error`, or what it arose from, is a CUDA fault that its process does not survive."""
     return any(
         sign in str(cause) and ("CUDA" in str(cause) or "cuDNN" in str(cause))
-        for cause in _chain(error)
+        for cause in chain(error)
         for sign in STICKY
     )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    todo: list[BaseException | None] = [error]
-    while todo:
-        cause = todo.pop()
-        if cause is not None and cause not in seen:
-            seen.append(cause)
-            todo += [cause.__cause__, cause.__context__]
-            yield cause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -15,7 +16,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     A reader, or a later run after a crash, finds the old file or the new one, never a part.
 
     Raises:
-        OSError: e.g. a full disk; `path` is then as it was and the temporary file is gone.
+        OSError: e.g. a full disk, which a short write is taken for; `path` is then as it was and
+            the temporary file is gone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
@@ -28,6 +30,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.replace(name, path)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is None:  # NumPy's, of a short write
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # "No space left" says nothing without it
         raise
