@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.reports.cube import Floats, cube, interval_over_draws
+from harness.reports.cube import cube
 from harness.reports.leaderboard import Standing, line, mean_entry, named, shots_name
+from harness.reports.stats import Floats, stratified
 from harness.reports.summary import average, mean_at
 from harness.reports.table import NOT_APPLICABLE, Entry, Table
 
@@ -67,22 +68,28 @@ _NOTES = (
     "base: the classes adapted to, told apart among themselves; new: the other half of the data "
     "set's classes, never seen in adaptation. n/a: not transferable to other class names.",
     "H: harmonic mean of base and new as they stand in the line; of averages, not an average of "
-    "the data sets' H (as in CoCoOp's tables). Its interval is that of the draws' own H.",
+    "the data sets' H (as in CoCoOp's tables). Its interval follows from theirs, to first order.",
 )
 
 
 def _means(part: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """An `average` table for each of `MEASURES`."""
+    """An `average` table for each of `MEASURES`.
+
+    The interval of H is that of its linear part at the means, ∂H/∂base = 2·new²/(base + new)².
+    """
     base, new = average(part, "top1"), average(part, "new")
-    at = cube(part, "top1")
-    draws = harmonic_mean(at.per_draw(), cube(part, "new").per_draw())
-    _, half, count = interval_over_draws(draws)
-    there = np.nonzero(at.there)  # as `average` orders its rows
+    ours, others = cube(part, "top1"), cube(part, "new")
+    a, b = (each.averages().mean[..., None, None] for each in (ours, others))
+    total = np.where(a + b == 0, 1, a + b)
+    linear = 2 * (b**2 * ours.values + a**2 * others.values) / total**2
+    found = stratified(linear, ours.settled, ours.tasks)
+    there = np.nonzero(ours.there)  # as `average` orders its rows
     constant = new["constant"].to_numpy(dtype=np.bool_)
     h = new.assign(
         mean=harmonic_mean(base["mean"], new["mean"]),
-        half=np.where(constant, np.nan, half[there]),
-        draws=np.where(constant, 0, count[there]),
+        half=np.where(constant, np.nan, found.half[there]),
+        df=np.where(constant, np.nan, found.df[there]),
+        draws=np.where(constant, 0, found.fewest[there]),
     )
     return dict(zip(MEASURES, (base, new, h), strict=True))
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from harness.protocols import PROTOCOLS
-from harness.reports.frame import MISSING, repeated_draws
+from harness.reports.draws import repeated_draws
+from harness.reports.frame import MISSING
 from harness.store.record import Record
 
 
@@ -70,8 +71,9 @@ def _repeats(frame: pd.DataFrame) -> list[str]:
     for (dataset, shots), rows in repeated_draws(frame).groupby(["dataset", "shots"], sort=False):
         seeds = ", ".join(map(str, sorted({*rows["first"], *rows["seed"]})))
         found.append(
-            f"{dataset}, {shots} shots: seeds {seeds} drew the same images. Tables count each draw "
-            f"once, by its lowest seed; cells.csv has them all."
+            f"{dataset}, {shots} shots: seeds {seeds} drew the same images. They count as one "
+            "draw, with the mean of its seeds; where that is all of them, the data set adds its "
+            "mean to an average and no variance."
         )
     return found
 

@@ -9,15 +9,9 @@ import pandas as pd
 
 from harness.reports.base_to_new import base_to_new_tables
 from harness.reports.comparability import completeness, warnings_of
+from harness.reports.draws import broadcast
 from harness.reports.findings import findings
-from harness.reports.frame import (
-    PlannedCell,
-    broadcast,
-    cell_frame,
-    csv_columns,
-    one_seed_per_draw,
-    retention_frame,
-)
+from harness.reports.frame import PlannedCell, cell_frame, csv_columns, retention_frame
 from harness.reports.leaderboard import Standing, leaderboard, standing
 from harness.reports.parity import compare, parity_table
 from harness.reports.provenance import (
@@ -47,7 +41,7 @@ class Content:
     cells: pd.DataFrame
     """One row per planned cell, as in `cells.csv`, and its table `row`."""
     grid: pd.DataFrame
-    """The same with support-free methods repeated at every draw, and every draw under one seed."""
+    """The same with support-free methods repeated at every draw (see `draws.broadcast`)."""
     standing: Standing
     leaderboard: Table
     tables: Mapping[str, Sequence[Table]]
@@ -73,8 +67,7 @@ def gather(
     Records of other cells are ignored.
     """
     frame = cell_frame(cells, records)
-    draws, averaged = one_seed_per_draw(frame), one_seed_per_draw(frame, everywhere=True)
-    grid = broadcast(averaged, averaged)
+    grid = broadcast(frame)
     retention = retention_frame(frame, records)
     at = standing(grid, frame, retention)
     used = [records[cell] for cell in frame["cell_id"] if cell in records]
@@ -86,7 +79,7 @@ def gather(
         standing=at,
         leaderboard=leaderboard(at),
         tables={
-            "per_dataset": dataset_tables(broadcast(draws, draws), at),
+            "per_dataset": dataset_tables(grid, at),
             **_where_any("base_to_new", base_to_new_tables(grid, retention, at)),
             **_where_any("transfer", transfer_tables(grid, retention, at)),
             "forgetting": forgetting_tables(grid, retention, at),

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from harness.reports.stats import half_width
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from harness.reports.stats import Counts, Flags, Floats, Strata, stratified
 
 
 @dataclass(frozen=True)
 class Cube:
-    """Sizes R, K, S, D: rows, numbers of shots, draw seeds, data sets, in order of appearance."""
+    """Sizes R, K, S, D: rows, numbers of shots, draws, data sets, in order of appearance."""
 
     rows: tuple[str, ...]
     shots: tuple[int, ...]
-    seeds: tuple[int, ...]
     datasets: tuple[str, ...]
     values: Floats
-    """(R, K, S, D), NaN where there is no value."""
-    planned: Flags
-    """(K, S, D): the draws that a row is expected to have."""
+    """(R, K, S, D), NaN where there is no value. Seeds that drew the same images are one draw, and
+    its value their mean."""
+    cells: Counts
+    """(R, K, D): cells with a value."""
+    planned: Counts
+    """(K, D): seeds that a row is expected to have."""
+    settled: Flags
+    """(K, D): all seeds drew the same images."""
     there: Flags
     """(R, K): whether the row has any cell at these shots."""
     constant: Flags
@@ -34,59 +35,58 @@ class Cube:
     @property
     def tasks(self) -> Flags:
         """(K, D): the data sets that an average over data sets is made of."""
-        return np.asarray(self.planned.any(axis=1))
+        return np.asarray(self.planned > 0)
 
-    def per_draw(self) -> Floats:
-        """(R, K, S) averages over data sets; NaN unless every data set has a value."""
-        tasks = self.tasks[None, :, None, :]
-        known = ~np.isnan(self.values)
-        drawn: Flags = np.asarray(self.planned.any(axis=-1))
-        whole = (known | ~tasks).all(axis=-1) & drawn[None]
-        count = np.maximum(self.tasks.sum(axis=-1), 1)[None, :, None]
-        mean = np.where(known & tasks, self.values, 0.0).sum(axis=-1) / count
-        return np.where(whole, mean, np.nan)
+    def averages(self) -> Strata:
+        """Means over data sets, each (R, K)."""
+        return stratified(self.values, self.settled, self.tasks)
+
+    def at(self, shots: int) -> tuple[Floats, Flags]:
+        """(R, S, D) values and (D,) settled flags at one number of shots, its data sets only."""
+        if shots not in self.shots:
+            return np.zeros((len(self.rows), 0, 0)), np.zeros(0, dtype=np.bool_)
+        k = self.shots.index(shots)
+        here = self.tasks[k]
+        return self.values[:, k][:, :, here], self.settled[k, here]
 
 
 def cube(grid: pd.DataFrame, value: str) -> Cube:
-    """The column `value` of a grid (see `frame.broadcast`) as a cube."""
-    names = ("row", "shots", "seed", "dataset")
-    found = [pd.factorize(grid[name]) for name in names]
+    """The column `value` of a grid (see `draws.broadcast`) as a cube."""
+    found = [pd.factorize(grid[name]) for name in ("row", "shots", "draw", "dataset")]
     r, k, s, d = (codes for codes, _ in found)
-    rows, shots, seeds, datasets = (list(axis) for _, axis in found)
-    values = np.full((len(rows), len(shots), len(seeds), len(datasets)), np.nan)
-    values[r, k, s, d] = grid[value].to_numpy(dtype=np.float64, na_value=np.nan)
+    rows, shots, draws, datasets = (list(axis) for _, axis in found)
+    given = grid[value].to_numpy(dtype=np.float64, na_value=np.nan)
+    known = ~np.isnan(given)
+    place = (r[known], k[known], s[known], d[known])
+    shape = (len(rows), len(shots), len(draws), len(datasets))
+    total, count = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+    np.add.at(total, place, given[known])
+    np.add.at(count, place, 1)
     fixed = grid["constant"].to_numpy(dtype=np.bool_)
     use = fixed if fixed.all() else ~fixed
-    planned = np.zeros(values.shape[1:], dtype=np.bool_)
-    planned[k[use], s[use], d[use]] = True
-    there = np.zeros(values.shape[:2], dtype=np.bool_)
+    planned = _distinct(grid["seed"].to_numpy()[use], k[use], d[use], (shape[1], shape[3]))
+    distinct = _distinct(s[use], k[use], d[use], (shape[1], shape[3]))
+    there = np.zeros(shape[:2], dtype=np.bool_)
     there[r, k] = True
     constant = np.ones(len(rows), dtype=np.bool_)
     constant[r[~fixed]] = False
     return Cube(
         tuple(map(str, rows)),
         tuple(map(int, shots)),
-        tuple(map(int, seeds)),
         tuple(map(str, datasets)),
-        values,
+        np.where(count > 0, total / np.maximum(count, 1), np.nan),
+        count.sum(axis=2),
         planned,
+        np.asarray((distinct == 1) & (planned > 1)),
         there,
         constant,
     )
 
 
-def mean_over(values: Floats, axis: int | tuple[int, ...]) -> Floats:
-    """The mean of what is not NaN; NaN where nothing is."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0.0).sum(axis=axis)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def interval_over_draws(draws: Floats) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Mean, half width of the t interval and number of draws, over the last axis."""
-    count = (~np.isnan(draws)).sum(axis=-1)
-    mean = mean_over(draws, -1)
-    squares = np.nansum((draws - mean[..., None]) ** 2, axis=-1)
-    std = np.sqrt(squares / np.maximum(count - 1, 1))
-    return mean, half_width(std, count), count
+def _distinct(what: Any, k: Any, d: Any, shape: tuple[int, int]) -> Counts:
+    """(K, D): how many different values of `what` stand at each place."""
+    count = np.zeros(shape, dtype=np.int64)
+    if len(what):
+        places = np.unique(np.stack([what, k, d]), axis=1)
+        np.add.at(count, (places[1], places[2]), 1)
+    return count

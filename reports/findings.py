@@ -9,10 +9,9 @@ import pandas as pd
 
 from harness.reports.comparability import completeness
 from harness.reports.leaderboard import Standing, shots_name
-from harness.reports.stats import Interval, ranks
-from harness.reports.summary import draw_matrix, mean_at
+from harness.reports.stats import Interval
+from harness.reports.summary import differences, place_at, rank_table
 from harness.reports.table import interval, missing, number
-from harness.reports.tables import differences, verdict
 
 
 def findings(frame: pd.DataFrame, grid: pd.DataFrame, at: Standing) -> list[str]:
@@ -36,7 +35,7 @@ def _undone(counts: dict[str, int]) -> str:
 
 def _leaders(at: Standing, k: int) -> str:
     fair = at.top1.xs(k, level="shots")
-    fair = fair[at.info.loc[fair.index, "fair"].to_numpy() & fair["mean"].notna()]
+    fair = fair[at.info.loc[fair.index, "fair"].to_numpy() & (fair["sets"] == fair["of"])]
     if fair.empty:
         return ""
     here = [row for row, shots in at.ranks.index if shots == k]
@@ -48,27 +47,31 @@ def _leaders(at: Standing, k: int) -> str:
     start += f"{leader} has the highest mean, {interval(cell['mean'], cell['half'])} % top-1"
     if not here:
         return f"{start}; with fewer than two complete draws no order can be stated."
-    tied = [str(r) for r in order.index if at.ranks.at[(r, k), "best"] and r != leader]
-    if len(tied) == len(pool) - 1 and tied:
-        return f"{start}; the draws do not tell any method apart from it."
-    if len(tied) > 5:
-        return (
-            f"{start}; {len(tied)} of the {len(pool) - 1} others are not distinguishable from it."
-        )
-    if tied:
-        return f"{start}; not distinguishable from it: {_join(tied)}."
-    return f"{start}, ahead of every other method." if len(pool) > 1 else f"{start}."
+    return f"{start}{_against(at.ranks, list(map(str, order.index)), k)}."
+
+
+def _against(ranks: pd.DataFrame, order: Sequence[str], k: int) -> str:
+    """How the others stand against the first of `order`; undecided is said with its interval."""
+    places = {row: place for row in order[1:] if (place := place_at(ranks, row, k))}
+    open_to = {row: place.gap for row, place in places.items() if place.against == "undecided"}
+    if not open_to:
+        return ", ahead of every other row" if places else ""
+    if len(open_to) > 5:
+        return f"; against {len(open_to)} of the {len(places)} others that is undecided"
+    gaps = [f"{row} ({interval(gap.mean, gap.half, signed=True)})" for row, gap in open_to.items()]
+    return f"; undecided against it, by their difference in points: {_join(gaps)}"
 
 
 def _zero_shot(at: Standing) -> str:
     last = at.shots[-1]
     gains = at.gain.xs(last, level="shots")
     gains = gains[at.info.loc[gains.index, "fair"].to_numpy() & ~gains["constant"]]
+    gains = gains[gains["sets"] == gains["of"]]
     kinds: dict[str, list[str]] = {"above": [], "below": [], "undecided": []}
     for row, cell in gains.iterrows():
         if not missing(cell["half"]):
             gap = Interval(cell["mean"], cell["half"], int(cell["draws"]))
-            kinds[verdict(gap)].append(str(row))
+            kinds[gap.verdict].append(str(row))
     if not any(kinds.values()):
         return ""
     total = sum(map(len, kinds.values()))
@@ -82,21 +85,18 @@ def _zero_shot(at: Standing) -> str:
 def _least_forgetting(grid: pd.DataFrame, at: Standing) -> str:
     last = at.shots[-1]
     trained = grid[~grid["constant"] & grid["row"].map(at.info["fair"])]
-    draws = draw_matrix(trained, "retention_mean_change", last)
-    order = draws.mean().sort_values(ascending=False, kind="stable")
+    change = at.change.xs(last, level="shots")
+    change = change[change.index.isin(trained["row"]) & (change["sets"] == change["of"])]
+    order = list(map(str, change["mean"].sort_values(ascending=False, kind="stable").index))
     if len(order) < 2:
         return ""
     parts = []
-    for row in map(str, (order.index[0], order.index[-1])):
-        if cell := mean_at(at.change, row, last):
-            parts.append(f"{row} ({interval(cell.mean, cell.half, signed=True)} points)")
-    least = str(order.index[0])
-    place = ranks(draws)
-    tied = [str(row) for row in place.index if place.at[row, "best"] and row != least]
+    for row in (order[0], order[-1]):
+        cell = change.loc[row]
+        parts.append(f"{row} ({interval(cell['mean'], cell['half'], signed=True)} points)")
+    places = rank_table(trained[trained["shots"] == last], at.info, "retention_mean_change")
     text = f"Forgetting at {shots_name(last)}, as the mean change of zero-shot accuracy on the "
-    text += f"retention sets: least {parts[0]}"
-    text += f", not distinguishable from it {_join(tied)}" if tied else ""
-    text += f"; most {parts[1]}"
+    text += f"retention sets: least {parts[0]}{_against(places, order, last)}; most {parts[1]}"
     fair = at.info.index[at.info["fair"]]
     rest = [str(row) for row in fair if not at.transferable[row]]
     text += f"; not transferable, so not measured: {_join(rest)}" if rest else ""
@@ -140,7 +140,7 @@ def _alike(grid: pd.DataFrame, row: str, others: list[str]) -> str:
 
 
 def _gap(gap: Interval, above: str, below: str) -> str:
-    words = {"above": above, "below": below, "undecided": "not distinguishable"}[verdict(gap)]
+    words = {"above": above, "below": below, "undecided": "undecided"}[gap.verdict]
     if missing(gap.half):
         return f"{number(gap.mean, signed=True)} points (one draw, no interval)"
     return f"{interval(gap.mean, gap.half, signed=True)} points ({gap.n} paired draws: {words})"

@@ -31,7 +31,7 @@ _COUNTS = ["lost", "won", "images", "evaluations", "trainable"]
 
 
 class PlannedCell(Protocol):
-    """What reports need to know of a planned cell; `harness.plan.expand.Cell` has it."""
+    """What reports need to know of a planned cell; `harness.plan.cell.Cell` has it."""
 
     @property
     def id(self) -> str: ...
@@ -100,55 +100,6 @@ def retention_frame(frame: pd.DataFrame, records: Mapping[str, Record]) -> pd.Da
     long = pd.DataFrame(rows, columns=names)
     numbers = dict.fromkeys(("top1", "frozen_top1", "change"), "float64")
     return long.astype({**numbers, "transfer": "bool"})
-
-
-def repeated_draws(frame: pd.DataFrame) -> pd.DataFrame:
-    """The seeds whose draw a lower seed has made already: columns dataset, shots, seed, first.
-
-    A draw is its content. Where the shots asked for take all images there are, every seed gives
-    the same ones. Only a draw that all finished rows agree on counts.
-    """
-    axes = ["dataset", "shots", "seed"]
-    few = frame[(frame["status"] == "ok") & (frame["shots"] > 0) & (frame["draw_id"] != "")]
-    per_seed = few.groupby(axes)["draw_id"].agg(["first", "nunique"]).reset_index()
-    agreed = per_seed[per_seed["nunique"] == 1].rename(columns={"first": "draw"})
-    first = agreed.groupby(["dataset", "shots", "draw"])["seed"].transform("min")
-    return agreed.assign(first=first).loc[first < agreed["seed"], [*axes, "first"]]
-
-
-def one_seed_per_draw(frame: pd.DataFrame, everywhere: bool = False) -> pd.DataFrame:
-    """`frame` without the seeds that repeat a draw: an interval over draws must not count them.
-
-    With `everywhere`, without the seeds that repeat one on every data set: an average over data
-    sets varies with a seed as long as one of them does.
-    """
-    again = repeated_draws(frame)
-    if again.empty:
-        return frame
-    axes = ["dataset", "shots", "seed"]
-    if everywhere:
-        axes = ["shots", "seed"]
-        drawn = frame[frame["shots"] > 0].groupby(axes)["dataset"].nunique()
-        repeated = again.groupby(axes)["dataset"].nunique()
-        again = (repeated[repeated == drawn.reindex(repeated.index)]).reset_index()
-    gone = pd.MultiIndex.from_frame(again[axes])
-    return frame[~pd.MultiIndex.from_frame(frame[axes]).isin(gone)].reset_index(drop=True)
-
-
-def broadcast(frame: pd.DataFrame, grid: pd.DataFrame) -> pd.DataFrame:
-    """`frame` with cells that use no support set (shots 0) repeated for every draw of `grid`.
-
-    Such a method's number holds at every number of shots; repeating it lets it be paired with
-    the others draw by draw. Adds the column `constant`, True for repeated rows. Where a data set
-    has no few-shot cell at all its rows keep shots 0.
-    """
-    few = frame[frame["shots"] > 0].assign(constant=False)
-    constant = frame[frame["shots"] == 0].assign(constant=True)
-    draws = grid.loc[grid["shots"] > 0, ["dataset", "shots", "seed"]].drop_duplicates()
-    if draws.empty:
-        return constant
-    spread = constant.drop(columns=["shots", "seed"]).merge(draws, on="dataset", how="inner")
-    return pd.concat([few, spread[few.columns]], ignore_index=True) if len(spread) else few
 
 
 def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from harness.reports.summary import (
 )
 from harness.reports.table import NONE, NOT_APPLICABLE, Entry, Line, Table, interval, missing
 
+UNDECIDED = "○"
+"""Marks a mean that the draws do not tell from the highest: no praise."""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -38,15 +41,23 @@ class Standing:
 
     @property
     def order(self) -> list[str]:
-        """Rows by mean top-1 at the most shots, then by name; rows kept apart last, then oracle."""
+        """Rows by mean top-1 at the most shots, then by name.
+
+        Then, by name alone, rows without a mean over all data sets: one over fewer is another
+        task's. Rows kept apart come last, then oracle.
+        """
         return sorted(map(str, self.info.index), key=self._key)
+
+    def lacks(self, row: str) -> bool:
+        """Whether the row has no number on one of the data sets at the most shots."""
+        cell = mean_at(self.top1, row, self.shots[-1]) if self.shots else None
+        return cell is None or not cell.whole
 
     def _key(self, row: str) -> tuple[bool, bool, bool, float, str]:
         cell = mean_at(self.top1, row, self.shots[-1]) if self.shots else None
-        known = cell is not None and not missing(cell.mean)
-        score = -round(cell.mean, 9) if cell is not None and known else 0.0
+        score = -round(cell.mean, 9) if cell is not None and cell.whole else 0.0
         ranked, fair = bool(self.info.at[row, "ranked"]), bool(self.info.at[row, "fair"])
-        return not ranked, not fair, not known, score, row
+        return not ranked, not fair, self.lacks(row), score, row
 
 
 def standing(grid: pd.DataFrame, frame: pd.DataFrame, retention: pd.DataFrame) -> Standing:
@@ -72,7 +83,7 @@ def leaderboard(at: Standing) -> Table:
     last = at.shots[-1]
     head = ["Method", *(shots_name(k) for k in at.shots)]
     head += [f"gain, {shots_name(last)}", "rank", f"forgetting, {shots_name(last)}", "trainable"]
-    lines = [line(at, row, _entries(at, row)) for row in at.order]
+    lines = [_line(at, row) for row in at.order]
     caption = "Top-1 accuracy, % (mean over data sets ± 95 % t interval over draws)"
     return Table("leaderboard", caption, tuple(head), tuple(lines), _data(at), _notes(at))
 
@@ -89,9 +100,13 @@ def mean_entry(cell: Mean | None, signed: bool = False) -> Entry:
     text = interval(cell.mean, cell.half, signed)
     if text == NONE:
         return Entry(NONE, f"0/{cell.planned}")
+    if not cell.whole:
+        return Entry(f"{text}*", f"{cell.sets} of {cell.of} data sets")
+    several = f"n = {cell.draws}" + (f" to {cell.most}" if cell.draws < cell.most else "")
+    draws = "no draw" if cell.constant else several
     if cell.cells < cell.planned:
-        return Entry(f"{text}*", f"n = {cell.draws}, {cell.cells}/{cell.planned}")
-    return Entry(text, "no draw" if cell.constant else f"n = {cell.draws}")
+        return Entry(f"{text}*", f"{draws}, {cell.cells}/{cell.planned}")
+    return Entry(text, draws)
 
 
 def line(at: Standing, row: str, entries: list[Entry]) -> Line:
@@ -110,14 +125,20 @@ def named(part: pd.DataFrame, at: Standing) -> pd.DataFrame:
     return pd.concat([names, part.drop(columns="row").reset_index(drop=True)], axis=1)
 
 
+def _line(at: Standing, row: str) -> Line:
+    made = line(at, row, _entries(at, row))
+    return replace(made, apart=made.apart or at.lacks(row))
+
+
 def _entries(at: Standing, row: str) -> list[Entry]:
     last = at.shots[-1]
     entries = []
     for k in at.shots:
         place = place_at(at.ranks, row, k)
         entry = mean_entry(mean_at(at.top1, row, k))
-        best = place is not None and place.best
-        entries.append(replace(entry, strong=True, mark="●") if best else entry)
+        first = place is not None and place.first
+        mark = UNDECIDED if place is not None and place.against == "undecided" else ""
+        entries.append(replace(entry, strong=first, mark=mark))
     gain = mean_entry(mean_at(at.gain, row, last), signed=True)
     entries += [Entry(gain.text), Entry(_rank(place_at(at.ranks, row, last)))]
     change = mean_entry(mean_at(at.change, row, last), signed=True)
@@ -154,14 +175,17 @@ def _data(at: Standing) -> pd.DataFrame:
         place = at.ranks.reindex(keys)
         data[f"top1_{k}"] = top1["mean"].to_numpy()
         data[f"top1_{k}_half"] = top1["half"].to_numpy()
+        data[f"df_{k}"] = top1["df"].to_numpy()
         data[f"draws_{k}"] = top1["draws"].to_numpy()
+        data[f"draws_most_{k}"] = top1["most"].to_numpy()
+        data[f"sets_{k}"] = top1["sets"].to_numpy()
         data[f"cells_{k}"] = top1["cells"].to_numpy()
         data[f"planned_{k}"] = top1["planned"].to_numpy()
         data[f"gain_{k}"] = gain["mean"].to_numpy()
         data[f"gain_{k}_half"] = gain["half"].to_numpy()
         data[f"rank_low_{k}"] = pd.to_numeric(place["low"]).astype("Int64").to_numpy()
         data[f"rank_high_{k}"] = pd.to_numeric(place["high"]).astype("Int64").to_numpy()
-        data[f"best_{k}"] = [("" if missing(b) else str(bool(b)).lower()) for b in place["best"]]
+        data[f"against_highest_{k}"] = place["against"].fillna("").to_numpy()
         data[f"retention_change_{k}"] = change["mean"].to_numpy()
         data[f"retention_change_{k}_half"] = change["half"].to_numpy()
     data["trainable_min"] = at.trainable.loc[order, "min"].to_numpy()
@@ -171,13 +195,15 @@ def _data(at: Standing) -> pd.DataFrame:
 
 def _notes(at: Standing) -> tuple[str, ...]:
     notes = [
-        "n (on a terminal: in brackets): draws behind the mean; no draw: the method ignores the "
-        "support set."
+        "n (on a terminal: in brackets): distinct draws on each data set; no draw: the method "
+        "ignores the support set."
     ]
     if len(at.ranks):
         notes.append(
-            "●: not distinguishable from the best (the paired 95 % interval includes 0). "
-            "rank: the places the draws leave open."
+            "Bold: the draws decide that it is ahead of every other ranked row (paired 95 % "
+            f"intervals). {UNDECIDED}: undecided, the interval of its difference to the highest "
+            "mean includes 0; a wide interval leaves a poor method undecided too. rank: the places "
+            "the draws leave open."
         )
     else:
         notes.append("Fewer than two draws: there are no intervals, and nothing is ranked.")
@@ -187,6 +213,11 @@ def _notes(at: Standing) -> tuple[str, ...]:
     )
     if (at.top1["cells"] < at.top1["planned"]).any():
         notes.append("*: incomplete; beside it, how many of the planned cells have a number.")
+    if (at.top1["sets"] < at.top1["of"]).any():
+        notes.append(
+            "A mean over fewer data sets is of another task: rows that lack one at "
+            f"{shots_name(at.shots[-1])} stand apart, neither sorted nor ranked among the others."
+        )
     here = set(at.info["protocol"])
     notes += [access.footnote for name, access in PROTOCOLS.items() if name in here]
     return tuple(filter(None, notes))

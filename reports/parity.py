@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 
 from harness.reports.published import Number, Published
-from harness.reports.stats import paired
-from harness.reports.summary import average, draw_matrix, mean_at, row_info
+from harness.reports.summary import average, differences, mean_at, row_info
 from harness.reports.table import NONE, Entry, Line, Table, interval, missing, number
 from harness.store.record import Record
 
@@ -44,7 +43,7 @@ class Comparison:
 def compare(
     published: Sequence[Published], grid: pd.DataFrame, records: Mapping[str, Record]
 ) -> list[Comparison]:
-    """Every published number against every row of its method; `grid` as in `frame.broadcast`.
+    """Every published number against every row of its method; `grid` as in `draws.broadcast`.
 
     Numbers of methods that the report does not have are left out.
     """
@@ -110,12 +109,11 @@ def _compare(
         if mean is None or missing(mean.mean) or mean.cells < mean.planned:
             return Comparison(source, printed, row, why=("cells are missing",))
         return Comparison(source, printed, row, mean.mean, mean.half, mean.draws)
-    matrix = draw_matrix(part, printed.measure, shots)
-    others = part.loc[(part["method"] == printed.minus) & part["row"].isin(matrix.columns), "row"]
-    if row not in matrix or others.empty:
-        return Comparison(source, printed, row, why=(f"no complete draw with {printed.minus}",))
-    gap = paired(matrix[row], matrix[str(others.iloc[0])])
-    return Comparison(source, printed, row, gap.mean, gap.half, gap.n)
+    for other in part.loc[part["method"] == printed.minus, "row"].unique():
+        gap = differences(part, printed.measure, str(other)).get((row, shots))
+        if gap is not None:
+            return Comparison(source, printed, row, gap.mean, gap.half, gap.n)
+    return Comparison(source, printed, row, why=(f"no complete draw with {printed.minus}",))
 
 
 def _apart(

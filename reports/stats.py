@@ -1,9 +1,12 @@
-"""Pure statistics: t intervals, paired differences, ranks with ties, the Pareto front.
+"""Pure statistics: t intervals, means over data sets, paired differences, ranks, the Pareto front.
 
-The unit of replication is the few-shot draw. An average over data sets has the interval of its
-per-draw averages (the mean over data sets of draw 1, of draw 2, …): it says how much the average
-moves when the draws are made again, for these data sets, and nothing about other data sets.
-All intervals are two-sided 95 % Student t intervals; with one draw there is none.
+The unit of replication is the few-shot draw. Draws on different data sets are independent, so in a
+mean over D data sets these are *strata*: with s_d the standard deviation of the n_d draws of data
+set d, SE² = Σ_d s_d²/n_d / D², and the t interval has Welch and Satterthwaite's degrees of freedom
+(Satterthwaite, Biometrics Bulletin 1946; Cochran, Sampling Techniques, 3rd ed., section 5.4). It
+says how much the mean moves when the draws are made again, for these data sets, and nothing about
+other data sets. A data set whose seeds all drew the same images (there are no more) is *settled*:
+it adds its mean and no variance. All intervals are two-sided 95 %; with one draw there is none.
 """
 
 from __future__ import annotations
@@ -17,26 +20,109 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+
 LEVEL = 0.95
-_EXACT = 1e-9
+EXACT = 1e-9
 """Differences below this are rounding, in percent points."""
+_MANY = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the half width of its t interval (NaN where n < 2)."""
+    """A mean and the half width of its t interval (NaN where the draws give none)."""
 
     mean: float
     half: float
     n: int
+    """Distinct draws; of a mean over data sets, those of the data set with the fewest."""
 
     @property
     def includes_zero(self) -> bool:
         """True also where there is no interval: nothing is shown to differ from 0."""
-        return isnan(self.half) or abs(self.mean) <= self.half + _EXACT
+        return isnan(self.half) or abs(self.mean) <= self.half + EXACT
+
+    @property
+    def verdict(self) -> str:
+        """Of a difference: "above", "below" or "undecided"."""
+        return "undecided" if self.includes_zero else ("above" if self.mean > 0 else "below")
 
 
-def half_width(std: ArrayLike, n: ArrayLike, level: float = LEVEL) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Strata:
+    """Means over data sets with their t intervals; every field has the same shape."""
+
+    mean: Floats
+    """Of the data sets that have a value: see `sets`."""
+    half: Floats
+    """NaN where a data set has no value or a single draw of several, or where all are settled."""
+    df: Floats
+    fewest: Counts
+    most: Counts
+    """Distinct draws of the data sets that have the fewest and the most."""
+    sets: Counts
+    """Data sets with a value."""
+    whole: Flags
+    """Whether all data sets have one: only such means are of the same task."""
+
+
+def stratified(values: ArrayLike, settled: ArrayLike = False, part: ArrayLike = True) -> Strata:
+    """Means over data sets of their draws' means.
+
+    Args:
+        values: (…, S, D), S draws on D data sets, NaN where there is no value.
+        settled: (…, D), data sets whose draws are all one: no variance.
+        part: (…, D), data sets that belong to the mean.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    inside, same = (
+        np.broadcast_to(flags, (*x.shape[:-2], x.shape[-1])) for flags in (part, settled)
+    )
+    known = ~np.isnan(x)
+    n = np.where(inside, known.sum(axis=-2), 0)
+    mean = np.where(known, x, 0.0).sum(axis=-2) / np.maximum(n, 1)
+    squares = np.where(known, (x - mean[..., None, :]) ** 2, 0.0).sum(axis=-2)
+    varies = inside & ~same
+    variance = np.where(varies, squares / np.maximum(n - 1, 1) / np.maximum(n, 1), 0.0)
+    here, count = inside & (n > 0), inside.sum(axis=-1)
+    sets = here.sum(axis=-1)
+    whole = (sets == count) & (count > 0)
+    total = variance.sum(axis=-1)
+    spread = (variance**2 / np.maximum(n - 1, 1)).sum(axis=-1)
+    free = np.where(varies, n - 1, 0).sum(axis=-1)  # where nothing varied, all are equally many
+    df = np.where(spread > 0, total**2 / np.where(spread > 0, spread, 1.0), free)
+    decided = whole & (free > 0) & ~(varies & (n < 2)).any(axis=-1)
+    df = np.where(decided, df, nan)
+    return Strata(
+        mean=np.where(sets > 0, np.where(here, mean, 0.0).sum(axis=-1) / np.maximum(sets, 1), nan),
+        half=np.asarray(stdtrit(df, 0.5 + LEVEL / 2) * np.sqrt(total) / np.maximum(count, 1)),
+        df=df,
+        fewest=np.where(sets > 0, np.where(here, n, _MANY).min(axis=-1, initial=_MANY), 0),
+        most=n.max(axis=-1, initial=0),
+        sets=sets,
+        whole=whole,
+    )
+
+
+def paired(a: ArrayLike, b: ArrayLike, settled: ArrayLike = False) -> Interval:
+    """a − b, both (S, D), over the draws that both have: the mean over data sets, t interval.
+
+    NaN where a data set has no draw in common.
+    """
+    gap = stratified(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64), settled)
+    whole = bool(gap.whole)
+    return Interval(float(gap.mean) if whole else nan, float(gap.half), int(gap.fewest) * whole)
+
+
+def mean_interval(values: ArrayLike) -> Interval:
+    """Mean and t interval of the values that are not NaN: draws of one data set."""
+    one = stratified(np.asarray(values, dtype=np.float64).ravel()[:, None])
+    return Interval(float(one.mean), float(one.half), int(one.fewest))
+
+
+def half_width(std: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Floats:
     """Half width of the t interval of a mean, t(level, n − 1) · std / √n; NaN where n < 2.
 
     `std` is the sample standard deviation (ddof 1).
@@ -48,21 +134,6 @@ def half_width(std: ArrayLike, n: ArrayLike, level: float = LEVEL) -> NDArray[np
     return np.where(enough, t * np.asarray(std, dtype=np.float64) / np.sqrt(safe), nan)
 
 
-def mean_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
-    """Mean and t interval of the values that are not NaN."""
-    known = np.asarray(values, dtype=np.float64).ravel()
-    known = known[~np.isnan(known)]
-    if known.size == 0:
-        return Interval(nan, nan, 0)
-    std = float(known.std(ddof=1)) if known.size > 1 else nan
-    return Interval(float(known.mean()), float(half_width(std, known.size, level)), known.size)
-
-
-def paired(a: pd.Series[float], b: pd.Series[float]) -> Interval:
-    """Mean and t interval of a − b over the draws (index) that both have."""
-    return mean_interval((a - b).dropna().to_numpy())
-
-
 def grouped(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     """Mean and t interval of `value` per group: columns mean, half, n, indexed by `by`."""
     stats = frame.groupby(by, sort=False)[value].agg(["mean", "std", "count"])
@@ -70,32 +141,33 @@ def grouped(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     return stats.rename(columns={"count": "n"})[["mean", "half", "n"]]
 
 
-def ranks(draws: pd.DataFrame) -> pd.DataFrame:
-    """Rank intervals of methods (columns) from their values per draw (index), larger is better.
+def ranks(names: Sequence[str], values: Floats, settled: ArrayLike = False) -> pd.DataFrame:
+    """Rank intervals of methods from their `values` (R, S, D) on the same draws, larger is better.
 
     A method is *ahead* of another when the t interval of their paired difference lies above 0.
     `low` is 1 + the number of methods ahead of it, `high` the number of methods minus those it is
-    ahead of: low = high only where the draws decide the place. `best` marks the method with the
-    highest mean and all whose paired difference to it includes 0. Methods with fewer than two
-    draws are left out; the intervals are not adjusted for the number of comparisons.
+    ahead of: low = high only where the draws decide the place. `against` says how a method stands
+    against the one with the highest mean: "highest" (itself), "below", or "undecided", and `gap`
+    and `gap_half` by how much. Methods whose mean has no interval are left out; the intervals are
+    not adjusted for the number of comparisons.
     """
-    known = draws.loc[:, draws.notna().sum() >= 2]
-    table = pd.DataFrame(index=known.columns, columns=["low", "high", "best"])
-    if known.shape[1] == 0:
-        return table
-    x = known.to_numpy(dtype=np.float64)
-    difference = x[:, :, None] - x[:, None, :]
-    n = (~np.isnan(difference)).sum(axis=0)
-    count = np.maximum(n, 1)
-    mean = np.nansum(difference, axis=0) / count
-    squares = np.nansum((difference - mean) ** 2, axis=0)
-    half = half_width(np.sqrt(squares / np.maximum(n - 1, 1)), n)
-    ahead = np.where(np.isnan(half), False, mean - half > _EXACT)
-    leader = int(np.nanmean(x, axis=0).argmax())
-    table["low"] = 1 + ahead.sum(axis=0)
-    table["high"] = x.shape[1] - ahead.sum(axis=1)
-    table["best"] = ~ahead[leader]
-    return table
+    own = stratified(values, settled)
+    kept = ~np.isnan(own.half)
+    x, mean = values[kept], own.mean[kept]
+    index = pd.Index([name for name, keep in zip(names, kept, strict=True) if keep], dtype=object)
+    columns = ["low", "high", "against", "gap", "gap_half"]
+    if not len(x):
+        return pd.DataFrame(index=index, columns=columns)
+    leader, ahead = int(mean.argmax()), np.zeros((len(x), len(x)), dtype=np.bool_)
+    for i in range(len(x)):
+        gap = stratified(x[i] - x, settled)
+        ahead[i] = np.where(np.isnan(gap.half), False, gap.mean - gap.half > EXACT)
+    gap = stratified(x - x[leader], settled)
+    against = np.where(ahead[leader], "below", "undecided").astype(object)
+    against[leader] = "highest"
+    places = (1 + ahead.sum(axis=0), len(x) - ahead.sum(axis=1))
+    made = dict(zip(columns, (*places, against, gap.mean, gap.half), strict=True))
+    return pd.DataFrame(made, index=index)
 
 
 def pareto(x: Sequence[float], y: Sequence[float]) -> list[bool]:

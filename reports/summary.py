@@ -1,6 +1,6 @@
-"""Averages of cells: per data set, over data sets, and the draws behind them.
+"""Averages of cells: per data set, over data sets, and the differences between rows.
 
-Everything here works on the frame of `frame.broadcast`: one row per planned cell and draw.
+Everything here works on the frame of `draws.broadcast`: one row per planned cell and seed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from harness.protocols import PROTOCOLS
-from harness.reports.cube import cube, interval_over_draws, mean_over
-from harness.reports.stats import grouped, ranks
+from harness.reports.cube import cube
+from harness.reports.stats import Interval, grouped, paired, ranks
 
 
 @dataclass(frozen=True)
@@ -22,19 +22,35 @@ class Mean:
 
     mean: float
     half: float
+    df: float
     draws: int
+    most: int
+    sets: int
+    of: int
     cells: int
     planned: int
     constant: bool
 
+    @property
+    def whole(self) -> bool:
+        """Whether every data set has a value: means over fewer are of another task."""
+        return self.sets == self.of
+
 
 @dataclass(frozen=True)
 class Place:
-    """The ranks that the draws leave open, and whether the row may be the best."""
+    """The ranks that the draws leave open, and how the row stands against the highest mean."""
 
     low: int
     high: int
-    best: bool
+    against: str
+    """"highest", "below" or "undecided"."""
+    gap: Interval
+
+    @property
+    def first(self) -> bool:
+        """Ahead of every other row, by a decision of the draws."""
+        return self.against == "highest" and self.high == 1
 
 
 def row_info(frame: pd.DataFrame) -> pd.DataFrame:
@@ -57,24 +73,25 @@ def row_info(frame: pd.DataFrame) -> pd.DataFrame:
 def average(grid: pd.DataFrame, value: str) -> pd.DataFrame:
     """Mean of `value` over data sets, per row and shots (the index).
 
-    Columns: mean, half (t interval of the per-draw averages), draws (how many of these there
-    are), cells (with a value), planned, constant. A per-draw average counts only where every data
-    set of the grid has a value: leaving one out would compare different tasks. Where no draw is
-    whole, the mean of the data sets' own means stands in, without an interval (draws is 0). Rows
-    that use no support set have one value per data set, no draws and no interval.
+    Columns: mean, half and df (see `stats.stratified`), draws and most (distinct draws of the data
+    sets with the fewest and the most), sets (data sets with a value), of (data sets of the grid),
+    cells (with a value), planned, constant. Rows that use no support set have one value per data
+    set, no draws and no interval.
     """
     at = cube(grid, value)
-    mean, half, draws = interval_over_draws(at.per_draw())
-    partial = mean_over(mean_over(at.values, 2), -1)
-    known = ~np.isnan(at.values)
-    fixed = np.broadcast_to(at.constant[:, None], mean.shape)
-    planned = np.broadcast_to(at.planned.sum(axis=(1, 2)), mean.shape)
+    found = at.averages()
+    fixed = np.broadcast_to(at.constant[:, None], found.mean.shape)
+    tasks = np.broadcast_to(at.tasks.sum(axis=-1), fixed.shape)
     columns = {
-        "mean": np.where(np.isnan(mean), partial, mean),
-        "half": np.where(fixed, np.nan, half),
-        "draws": np.where(fixed, 0, draws),
-        "cells": np.where(fixed, known.any(axis=2).sum(axis=-1), known.sum(axis=(2, 3))),
-        "planned": np.where(fixed, at.tasks.sum(axis=-1), planned),
+        "mean": found.mean,
+        "half": np.where(fixed, np.nan, found.half),
+        "df": np.where(fixed, np.nan, found.df),
+        "draws": np.where(fixed, 0, found.fewest),
+        "most": np.where(fixed, 0, found.most),
+        "sets": found.sets,
+        "of": tasks,
+        "cells": np.where(fixed, (at.cells > 0).sum(axis=-1), at.cells.sum(axis=-1)),
+        "planned": np.where(fixed, tasks, at.planned.sum(axis=-1)),
         "constant": fixed,
     }
     r, k = np.nonzero(at.there)
@@ -88,9 +105,10 @@ def mean_at(table: pd.DataFrame, row: str, shots: int) -> Mean | None:
     if (row, shots) not in table.index:
         return None
     cell: Any = table.loc[(row, shots)]
-    draws, cells, planned = (int(cell[name]) for name in ("draws", "cells", "planned"))
-    constant = bool(cell["constant"])
-    return Mean(float(cell["mean"]), float(cell["half"]), draws, cells, planned, constant)
+    draws, most, sets, of = (int(cell[name]) for name in ("draws", "most", "sets", "of"))
+    mean, half, df = (float(cell[name]) for name in ("mean", "half", "df"))
+    cells, planned, constant = int(cell["cells"]), int(cell["planned"]), bool(cell["constant"])
+    return Mean(mean, half, df, draws, most, sets, of, cells, planned, constant)
 
 
 def place_at(table: pd.DataFrame, row: str, shots: int) -> Place | None:
@@ -98,16 +116,24 @@ def place_at(table: pd.DataFrame, row: str, shots: int) -> Place | None:
     if (row, shots) not in table.index:
         return None
     cell: Any = table.loc[(row, shots)]
-    return Place(int(cell["low"]), int(cell["high"]), bool(cell["best"]))
+    gap = Interval(float(cell["gap"]), float(cell["gap_half"]), 0)
+    return Place(int(cell["low"]), int(cell["high"]), str(cell["against"]), gap)
 
 
-def draw_matrix(grid: pd.DataFrame, value: str, shots: int) -> pd.DataFrame:
-    """Per-draw averages at one number of shots: draws (seed) × rows with any, in plan order."""
-    at = cube(grid[grid["shots"] == shots], value)
-    if not at.shots:
-        return pd.DataFrame()
-    matrix = pd.DataFrame(at.per_draw()[:, 0, :].T, index=list(at.seeds), columns=list(at.rows))
-    return matrix.dropna(axis=1, how="all").sort_index()
+def differences(grid: pd.DataFrame, value: str, reference: str) -> dict[tuple[str, int], Interval]:
+    """Paired differences to the reference row, per (row, shots), over common draws."""
+    at = cube(grid, value)
+    if reference not in at.rows:
+        return {}
+    found = {}
+    for k in sorted(at.shots):
+        values, settled = at.at(k)
+        theirs = values[at.rows.index(reference)]
+        for row, ours in zip(at.rows, values, strict=True):
+            gap = paired(ours, theirs, settled)
+            if row != reference and gap.n:
+                found[row, k] = gap
+    return found
 
 
 def rank_table(grid: pd.DataFrame, info: pd.DataFrame, value: str = "top1") -> pd.DataFrame:
@@ -118,27 +144,30 @@ def rank_table(grid: pd.DataFrame, info: pd.DataFrame, value: str = "top1") -> p
     parts = []
     fair = grid[grid["row"].map(info["fair"]).astype(bool)]
     for _, same in fair.groupby("backbone", sort=False):
-        for shots in sorted(same["shots"].unique()):
-            table = ranks(draw_matrix(same, value, int(shots)))
-            parts.append(table.assign(shots=int(shots)).rename_axis("row"))
+        at = cube(same, value)
+        for shots in sorted(at.shots):
+            table = ranks(at.rows, *at.at(shots))
+            parts.append(table.assign(shots=shots).rename_axis("row"))
+    parts = [part for part in parts if len(part)]
     if not parts:
-        empty = pd.DataFrame(columns=["row", "shots", "low", "high", "best"])
-        return empty.set_index(["row", "shots"])
+        names = ["row", "shots", "low", "high", "against", "gap", "gap_half"]
+        return pd.DataFrame(columns=names).set_index(["row", "shots"])
     return pd.concat(parts).set_index("shots", append=True)
 
 
 def per_dataset(grid: pd.DataFrame, values: list[str]) -> pd.DataFrame:
-    """Mean and t interval over draws per dataset, row and shots (the index), for each value.
+    """Mean and t interval over distinct draws per dataset, row and shots (the index).
 
-    Columns `<value>` and `<value>_half`, then draws, planned and constant.
+    Columns `<value>` and `<value>_half` for each value, then draws, planned and constant.
     """
     by = ["dataset", "row", "shots"]
-    groups = grid.groupby(by, sort=False)
-    table = pd.DataFrame(
-        {"planned": groups["seed"].nunique(), "constant": groups["constant"].all()}
-    )
+    known = {value: (value, "mean") for value in values}
+    each = grid.groupby([*by, "draw"], sort=False)
+    draws = each.agg(**known, constant=("constant", "all")).reset_index()
+    groups = draws.groupby(by, sort=False)
+    table = pd.DataFrame({"planned": groups.size(), "constant": groups["constant"].all()})
     for value in values:
-        stats = grouped(grid, by, value)
+        stats = grouped(draws.astype({value: "float64"}), by, value)
         table[value] = stats["mean"]
         table[f"{value}_half"] = stats["half"].mask(table["constant"])
         if value == values[0]:

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from harness.reports.leaderboard import Standing, line, mean_entry, named, shots_name
-from harness.reports.stats import Interval, paired
-from harness.reports.summary import average, draw_matrix, mean_at, per_dataset
+from harness.reports.stats import Interval
+from harness.reports.summary import average, differences, mean_at, per_dataset
 from harness.reports.table import NONE, NOT_APPLICABLE, Entry, Table, interval, missing, number
 from harness.reports.transfer import COLUMNS_NOTE, carried, kept_entry
 
@@ -76,17 +76,6 @@ def reference_row(at: Standing) -> str | None:
     return str(lora[0]) if len(lora) else (str(at.order[0]) if len(fair) else None)
 
 
-def differences(grid: pd.DataFrame, value: str, reference: str) -> dict[tuple[str, int], Interval]:
-    """Paired differences to the reference row, per (row, shots), over common whole draws."""
-    found = {}
-    for k in sorted(grid["shots"].unique()):
-        matrix = draw_matrix(grid, value, int(k))
-        if reference in matrix:
-            for row in matrix.columns.drop(reference):
-                found[(str(row), int(k))] = paired(matrix[row], matrix[reference])
-    return found
-
-
 def paired_table(grid: pd.DataFrame, at: Standing, reference: str) -> Table:
     """Every method minus the reference, draw by draw: top-1 and mean change on retention sets."""
     top1 = differences(grid, "top1", reference)
@@ -100,21 +89,18 @@ def paired_table(grid: pd.DataFrame, at: Standing, reference: str) -> Table:
                 applicable = measure == "top1" or bool(at.transferable[row])
                 entries.append(_gap_entry(gap) if applicable else Entry(NOT_APPLICABLE))
                 if gap is not None and gap.n:
-                    sign = verdict(gap)
-                    records.append((row, reference, measure, k, gap.mean, gap.half, gap.n, sign))
+                    numbers = (gap.mean, gap.half, gap.n, gap.verdict)
+                    records.append((row, reference, measure, k, *numbers))
         lines.append(line(at, row, entries))
     head = ["Method", *(f"top-1, {shots_name(k)}" for k in at.shots)]
     head += [f"retention, {shots_name(k)}" for k in at.shots]
     names = ["row", "reference", "measure", "shots", "difference", "half", "draws", "verdict"]
     caption = f"Paired differences to {reference}, points (same draws, 95 % t interval)"
-    note = "Bold: the interval does not include 0. Differences of per-draw means over data sets."
+    note = (
+        "Bold: the interval does not include 0. Differences draw by draw, averaged over data sets."
+    )
     data = pd.DataFrame(records, columns=names)
     return Table("paired", caption, tuple(head), tuple(lines), data, (note,))
-
-
-def verdict(gap: Interval) -> str:
-    """ "above", "below" or "undecided"."""
-    return "undecided" if gap.includes_zero else ("above" if gap.mean > 0 else "below")
 
 
 _COST = {

@@ -148,5 +148,5 @@ def test_other_alphabets_in_labels_raise_no_warning() -> None:
 
 
 def test_reports_need_no_model() -> None:
-    code = "import sys, reports; sys.exit(any(m in sys.modules for m in ('torch', 'ray')))"
+    code = "import sys, harness.reports; sys.exit(any(m in sys.modules for m in ('torch', 'ray')))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -9,7 +9,8 @@ from synthetic import FakeCell, grid, record
 from harness.errors import HarnessError
 from harness.reports import gather, load_published
 from harness.reports.content import table_files
-from harness.reports.frame import broadcast, cell_frame
+from harness.reports.draws import broadcast
+from harness.reports.frame import cell_frame
 from harness.reports.parity import Comparison, compare
 
 FOLDER = Path(__file__).parents[2] / "suites" / "published"
@@ -31,7 +32,7 @@ def compared(text: str, tmp_path: Path, cells: list[FakeCell], top1: float = 60.
     (tmp_path / "x.yaml").write_text(text)
     results = {c.id: record(c, top1=top1) for c in cells}
     frame = cell_frame(cells, results)
-    (found,) = compare(load_published(tmp_path), broadcast(frame, frame), results)
+    (found,) = compare(load_published(tmp_path), broadcast(frame), results)
     return found
 
 

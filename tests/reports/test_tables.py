@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 from synthetic import FakeCell, failed, grid, record, records
 
 from harness.reports import gather, leaderboard_text
@@ -30,35 +31,73 @@ def test_cells_csv_begins_with_the_promised_columns() -> None:
     assert "subspace_leakage_left" in table
 
 
-def test_average_over_data_sets_has_the_interval_of_per_draw_averages() -> None:
+def test_data_sets_are_the_strata_of_an_average() -> None:
     cells = grid(methods=["lora"], datasets=["a", "b"], shots=[4])
     values = {("a", 1): 50.0, ("a", 2): 54.0, ("a", 3): 58.0}
     values |= {("b", 1): 70.0, ("b", 2): 66.0, ("b", 3): 68.0}
     results = {c.id: record(c, top1=values[c.dataset, c.seed]) for c in cells}
     report = gather(cells, results)
     row = csv(report, "leaderboard").iloc[0]
-    # per-draw averages 60, 60, 63: mean 61, s = √3, half = t · √3 / √3
+    # s² = 16 and 4: SE² = (16/3 + 4/3)/2², df = (16/3 + 4/3)²/((16/3)²/2 + (4/3)²/2) = 50/17
     assert row["top1_4"] == pytest.approx(61.0)
-    assert row["top1_4_half"] == pytest.approx(T2, abs=1e-6)
+    assert row["df_4"] == pytest.approx(50 / 17, abs=1e-6)
+    half = student.ppf(0.975, 50 / 17) * math.sqrt(5 / 3)
+    assert row["top1_4_half"] == pytest.approx(half, abs=1e-6)
     assert (row["draws_4"], row["cells_4"], row["planned_4"]) == (3, 6, 6)
     each = csv(report, "per_dataset").set_index("dataset")
     assert each.loc["a", "top1"] == pytest.approx(54.0)
     assert each.loc["a", "top1_half"] == pytest.approx(T2 * 4 / math.sqrt(3), abs=1e-6)
 
 
-def test_incomplete_means_are_marked_and_use_whole_draws_only() -> None:
+def test_incomplete_means_are_marked() -> None:
     cells = grid(methods=["coop", "lora"], datasets=["a", "b"], shots=[4])
     results = {c.id: record(c, top1=50.0 + 10 * c.seed) for c in cells}
     gone = next(c for c in cells if (c.label, c.dataset, c.seed) == ("coop", "b", 3))
     del results[gone.id]
     report = gather(cells, results)
     row = csv(report, "leaderboard").set_index("label").loc["coop"]
-    assert row["top1_4"] == pytest.approx(65.0)
+    assert row["top1_4"] == pytest.approx((70 + 65) / 2)
     assert (row["draws_4"], row["cells_4"], row["planned_4"]) == (2, 5, 6)
     line = next(line for line in report.leaderboard.lines if line.name == "coop")
     assert line.entries[0].text.endswith("*")
-    assert line.entries[0].sub == "n = 2, 5/6"
+    assert line.entries[0].sub == "n = 2 to 3, 5/6"
     assert report.counts == {"planned": 12, "ok": 11, "failed": 0, "skipped": 0, "missing": 1}
+
+
+def test_rows_that_lack_a_data_set_stand_apart() -> None:
+    cells = grid(methods=["coop", "lora", "comp_lora"], datasets=["a", "b"], shots=[4])
+    results = {c.id: record(c, top1=80.0 if c.dataset == "a" else 40.0) for c in cells}
+    for cell in cells:
+        if (cell.label, cell.dataset) == ("coop", "b"):  # its mean would be 80, theirs is 60
+            del results[cell.id]
+    report = gather(cells, results)
+    assert [line.name for line in report.leaderboard.lines] == ["comp_lora", "lora", "coop"]
+    last = report.leaderboard.lines[-1]
+    assert last.apart and last.entries[0].sub == "1 of 2 data sets" and not last.entries[0].mark
+    row = csv(report, "leaderboard").set_index("label").loc["coop"]
+    assert pd.isna(row["rank_low_4"]) and pd.isna(row["top1_4_half"]) and row["sets_4"] == 1
+    assert not any("coop" in sentence for sentence in report.findings[:-1])
+
+
+def test_undecided_is_no_praise_and_only_a_decision_is_bold() -> None:
+    cells = grid(methods=["coop", "lora", "comp_lora"], datasets=["a"], shots=[4])
+    top1 = {"lora": [80.0, 81, 82], "comp_lora": [77.1, 78.0, 79.1], "coop": [40.0, 55, 70]}
+    results = {c.id: record(c, top1=top1[c.label][c.seed - 1]) for c in cells}
+    report = gather(cells, results)
+    shown = {line.name: line.entries[0] for line in report.leaderboard.lines}
+    assert not any(entry.strong for entry in shown.values())
+    assert {name: entry.mark for name, entry in shown.items()} == {
+        "lora": "",
+        "comp_lora": "",
+        "coop": "○",
+    }
+    assert (
+        "undecided against it, by their difference in points: coop (−26.0 ±" in report.findings[0]
+    )
+    top1["coop"] = [45.0, 46, 47]
+    report = gather(cells, {c.id: record(c, top1=top1[c.label][c.seed - 1]) for c in cells})
+    assert [line.entries[0].strong for line in report.leaderboard.lines] == [True, False, False]
+    assert "ahead of every other row" in report.findings[0]
 
 
 def test_one_draw_has_no_interval_and_no_rank() -> None:
@@ -87,7 +126,7 @@ def test_oracle_rows_are_never_ranked() -> None:
     report = gather([*cells, *best], results)
     table = csv(report, "leaderboard").set_index("label")
     assert pd.isna(table.loc["cheat", "rank_low_4"])
-    assert pd.isna(table.loc["cheat", "best_4"])
+    assert pd.isna(table.loc["cheat", "against_highest_4"])
     assert table["rank_low_4"].min() == 1
     assert list(table.index)[-1] == "cheat"
     assert report.leaderboard.lines[-1].apart
@@ -103,7 +142,8 @@ def test_forgetting_averages_and_marks_what_is_not_transferable() -> None:
     table = csv(report, "forgetting").set_index(["label", "retention_set"])
     lora = table.loc[("lora", "names")]
     assert lora["change"] == pytest.approx(-3.0)
-    assert lora["half"] == pytest.approx(T2 / math.sqrt(3), abs=1e-6)
+    # two data sets of s = 1: SE² = (1/3 + 1/3)/2², df = 2 + 2
+    assert lora["half"] == pytest.approx(student.ppf(0.975, 4) / math.sqrt(6), abs=1e-6)
     # the set "digits" is not a retention set of the data set "digits": 3 cells, not 6
     assert table.loc[("lora", "digits"), "planned"] == 3
     assert table.loc[("lora", "digits"), "cells"] == 3
@@ -173,15 +213,15 @@ def test_a_draw_under_two_seeds_counts_once() -> None:
     row = csv(report, "leaderboard").set_index("label").loc["lora"]
     assert (row["draws_4"], row["draws_16"]) == (3, 1)
     assert row["top1_4_half"] > 0 and pd.isna(row["top1_16_half"])
-    first = next(c for c in cells if (c.label, c.shots, c.seed) == ("lora", 16, 1))
-    metrics = results[first.id].metrics
-    assert metrics is not None and row["top1_16"] == pytest.approx(metrics["top1"])
-    assert (row["cells_16"], row["planned_16"]) == (1, 1)
+    same = [results[c.id].metrics for c in cells if (c.label, c.shots) == ("lora", 16)]
+    assert row["top1_16"] == pytest.approx(sum(m["top1"] for m in same if m) / 3)
+    assert (row["cells_16"], row["planned_16"]) == (3, 3)
+    assert pd.isna(row["rank_low_16"]), "nothing varies, so nothing is decided"
     assert len(csv(report, "cells")) == len(cells)
     assert any("a, 16 shots: seeds 1, 2, 3 drew the same images" in w for w in report.warnings)
 
 
-def test_an_average_keeps_a_seed_that_differs_on_one_data_set() -> None:
+def test_repeated_draws_add_their_mean_and_no_variance() -> None:
     cells = grid(methods=["zero_shot", "lora"], datasets=["a", "b"], shots=[16])
     results = records(cells)
     for cell in cells:  # all images of a are drawn, those of b vary
@@ -190,9 +230,13 @@ def test_an_average_keeps_a_seed_that_differs_on_one_data_set() -> None:
             whole = dataclasses.replace(draw, id="all")
             results[cell.id] = dataclasses.replace(results[cell.id], draw=whole)
     report = gather(cells, results)
-    assert csv(report, "leaderboard").set_index("label").loc["lora", "draws_16"] == 3
-    each = csv(report, "per_dataset").query("label == 'lora'").set_index("dataset")["draws"]
-    assert (each["a"], each["b"]) == (1, 3)
+    row = csv(report, "leaderboard").set_index("label").loc["lora"]
+    assert (row["draws_16"], row["draws_most_16"], row["df_16"]) == (1, 3, 2)
+    each = csv(report, "per_dataset").query("label == 'lora'").set_index("dataset")
+    assert (each.loc["a", "draws"], each.loc["b", "draws"]) == (1, 3)
+    assert row["top1_16"] == pytest.approx(each["top1"].mean())
+    assert row["top1_16_half"] == pytest.approx(each.loc["b", "top1_half"] / 2, abs=1e-6)
+    assert any("adds its mean to an average and no variance" in w for w in report.warnings)
 
 
 def test_rows_that_do_not_share_a_draw_stay_paired_by_seed() -> None:

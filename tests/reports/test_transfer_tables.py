@@ -42,7 +42,7 @@ def halves(method: str = "coop") -> list[FakeCell]:
     ]
 
 
-def test_h_is_of_the_means_in_its_line_and_its_interval_of_the_draws() -> None:
+def test_h_is_of_the_means_in_its_line_and_its_interval_follows_from_theirs() -> None:
     cells = halves()
     # a: base 80 in every draw, new 40, 50, 60.   b: base 60, new 60 in every draw.
     new = {"a": [40.0, 50.0, 60.0], "b": [60.0] * 3}
@@ -58,8 +58,8 @@ def test_h_is_of_the_means_in_its_line_and_its_interval_of_the_draws() -> None:
     assert (a["base"], a["new"]) == (80.0, 50.0)
     assert a["new_half"] == pytest.approx(T2 * 10 / 3**0.5, abs=1e-6)
     assert a["H"] == pytest.approx(2 * 80 * 50 / 130, abs=1e-6)
-    of_draws = pd.Series([2 * 80 * n / (80 + n) for n in new["a"]])
-    assert a["H_half"] == pytest.approx(T2 * of_draws.std() / 3**0.5, abs=1e-6)
+    # to first order: ∂H/∂new = 2·80²/(80 + 50)²
+    assert a["H_half"] == pytest.approx(2 * (80 / 130) ** 2 * a["new_half"], abs=1e-6)
     assert table.loc["b", "H"] == 60.0
     # averages: base 70, new 55; the H of these, not the mean of 61.5 and 60
     assert (mean["base"], mean["new"]) == (70.0, 55.0)
