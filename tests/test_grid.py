@@ -51,7 +51,7 @@ def test_the_precision_is_recorded_and_used(plan_of: MakePlan, tmp_path: Path) -
         run = Run(plan, tmp_path / "r")
         (record,) = run.contents.records.values()
         assert record.cell["backbone"]["precision"] == precision
-        logits[precision] = np.load(run.store.logits / f"{record.id}.npz")["logits"]
+        logits[precision] = np.load(run.store.logits / f"{record.id}.npz")["test/logits"]
     gap = abs(logits["fp32"] - logits["bf16"]).max()
     assert 0 < gap < 0.1 * abs(logits["fp32"]).max()
 

@@ -110,13 +110,13 @@ def test_permuting_the_test_labels_changes_no_classifier(plan_of: MakePlan, tmp_
             resources._datasets[cell.dataset_spec] = spied(resources, cell, permute)
             outcome = run_cell(kept, resources)
             resources._datasets.clear()
-            assert outcome.logits is not None, outcome.record.failure
-            found[cell.label] = outcome.logits
+            assert outcome.kept is not None, outcome.record.failure
+            found[cell.label] = outcome.kept
         logits.append(found)
     plain, permuted = logits
     for label, kept in plain.items():
-        assert np.array_equal(kept["logits"], permuted[label]["logits"]), label
-        assert not np.array_equal(kept["labels"], permuted[label]["labels"])
+        assert np.array_equal(kept["test/logits"], permuted[label]["test/logits"]), label
+        assert not np.array_equal(kept["test/labels"], permuted[label]["test/labels"])
 
 
 def test_no_reference_leads_from_a_task_to_a_test_item(plan_of: MakePlan, tmp_path: Path) -> None:

@@ -90,13 +90,13 @@ def test_a_linear_probe_is_tested_on_part_of_its_classes(plan_of: MakePlan, tmp_
     cells = {cell.label: cell for cell in plan_of(SUITE).cells}
     resources = Resources(tmp_path / "cache", "cpu")
     outcome = run_cell(cells["linear_probe"], resources)
-    assert outcome.logits is not None, outcome.record.failure
+    assert outcome.kept is not None, outcome.record.failure
     low = outcome.record.retention["low"]
     assert low is not None and low.rule == "columns"
     # The same figure from the logits on all ten digits: images of 0 to 4, columns 0 to 4.
-    labels = outcome.logits["labels"]
+    labels = outcome.kept["test/labels"]
     few = labels < 5
-    guesses = outcome.logits["logits"][few][:, :5].argmax(-1)
+    guesses = outcome.kept["test/logits"][few][:, :5].argmax(-1)
     assert low.metrics["images"] == few.sum()
     assert low.metrics["top1"] == pytest.approx(100 * np.mean(guesses == labels[few]))
     assert outcome.record.retention["letters"] is None, "other classes: not transferable"

@@ -58,7 +58,7 @@ def run_plan(
         with closing(executor.run(cells, settings)) as events:  # type: ignore[type-var]
             for event in events:
                 if event.outcome is not None:
-                    store.write(event.outcome.record, event.outcome.logits)
+                    store.write(event.outcome.record, event.outcome.kept)
                     ran += 1
                     failed += event.outcome.record.status == "failed"
                 on_event(event)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from harness.datasets import DatasetError
@@ -18,13 +17,15 @@ from harness.plan.cell import Cell
 from harness.plan.variants import build_config
 from harness.run.cost import Meter
 from harness.run.device_loss import device_lost
+from harness.run.evaluation import Evaluation
+from harness.run.kept import RETENTION, TEST, Arrays, Kept, to_arrays
 from harness.run.measures import measured
-from harness.run.prepared import HeldOut, Prepared
+from harness.run.prepared import Prepared
 from harness.run.provenance import provenance
 from harness.run.resources import Resources, StaleWorker
 from harness.run.search import Choice, Evaluator, accuracy_of, choose, plain
 from harness.run.transfer import carry_over
-from harness.store.record import Cost, Draw, Failure, Record, Retention
+from harness.store.record import Cost, Draw, Failure, Metrics, Record, Retention
 from harness.task import Classifier, FeaturesOnlyError, NotApplicable
 
 Kind = Literal["method", "data", "memory", "infrastructure", "not_applicable"]
@@ -32,10 +33,11 @@ Kind = Literal["method", "data", "memory", "infrastructure", "not_applicable"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A cell's record and, where the suite asks for them, its test logits."""
+    """A cell's record and, where the suite asks for it, what was scored."""
 
     record: Record
-    logits: dict[str, np.ndarray] | None = None
+    kept: Arrays | None = None
+    """As `harness.run.kept` describes it."""
     device_lost: bool = False
     """Whether the process that ran the cell has lost its GPU: no other cell can run in it."""
 
@@ -127,20 +129,16 @@ def _fit(opened: Prepared, parallel: Evaluator | None) -> Fitted:
 
 
 def _scored(opened: Prepared, fitted: Fitted) -> Outcome:
-    cell, test, classifier = opened.cell, opened.test, fitted.classifier
-    before = opened.feature_seconds
+    cell, classifier, before = opened.cell, fitted.classifier, opened.feature_seconds
     with Meter(opened.backbone.device, lambda: opened.feature_seconds) as score:
-        scored = test.scored(classifier, torch.tensor([item.label for item in opened.draw.train]))
-        retention = {
-            name: _retention(held_out, classifier) for name, held_out in opened.held_out.items()
-        }
+        scores = _scores(opened, classifier)
     record = Record(
         id=cell.id,
         label=cell.label,
         cell=dict(cell.identity),
         status="ok",
-        metrics=measured(scored),
-        retention=retention,
+        metrics=scores.metrics,
+        retention=scores.retention,
         cost=_cost(opened, fitted, score, opened.feature_seconds - before),
         draw=_draw(opened),
         details={name: float(value) for name, value in classifier.details().items()},
@@ -148,16 +146,38 @@ def _scored(opened: Prepared, fitted: Fitted) -> Outcome:
         chosen=plain(fitted.choice.config),
         provenance=_provenance(opened),
     )
-    return Outcome(record, _kept(scored) if cell.keep_logits else None)
+    return Outcome(record, to_arrays(scores.kept) if cell.keep_logits else None)
 
 
-def _retention(held_out: HeldOut, classifier: Classifier) -> Retention | None:
-    there = held_out.evaluation
-    carried = carry_over(classifier, there.classes, held_out.columns)
-    if carried is None:
-        return None
-    moved, rule = carried
-    return Retention(measured(there.scored(moved)), rule)
+@dataclass
+class Scores:
+    """The measures of the test set and of every retention set, and what they were computed of."""
+
+    metrics: Metrics = field(default_factory=dict)
+    retention: dict[str, Retention | None] = field(default_factory=dict)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    """Empty unless the suite asks for it."""
+
+
+def _scores(opened: Prepared, classifier: Classifier) -> Scores:
+    scores = Scores()
+
+    def score(where: str, there: Evaluation, scored: Scored) -> Metrics:
+        if opened.cell.keep_logits:
+            scores.kept[where] = Kept(scored, there.paths)
+        return measured(scored)
+
+    support = torch.tensor([item.label for item in opened.draw.train])
+    scores.metrics = score(TEST, opened.test, opened.test.scored(classifier, support))
+    for name, held_out in opened.held_out.items():
+        there = held_out.evaluation
+        carried = carry_over(classifier, there.classes, held_out.columns)
+        if carried is not None:
+            found = score(RETENTION + name, there, there.scored(carried[0]))
+            scores.retention[name] = Retention(found, carried[1])
+        else:
+            scores.retention[name] = None
+    return scores
 
 
 def _cost(opened: Prepared, fitted: Fitted, score: Meter, feature_seconds: float) -> Cost:
@@ -194,10 +214,6 @@ def _provenance(opened: Prepared) -> dict[str, Any]:
         "notes": list(getattr(opened.backbone, "notes", ())),
         "finished": _now(),
     }
-
-
-def _kept(scored: Scored) -> dict[str, np.ndarray]:
-    return {"logits": scored.logits.half().numpy(), "labels": scored.labels.numpy()}
 
 
 def _kind(error: BaseException) -> Kind:

@@ -49,6 +49,11 @@ class Evaluation:
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The images' paths below the data set's root, in order."""
+        return tuple(item.impath for item in self._items)
+
     def features(self) -> Tensor:
         """(n, d) frozen features of all images, from the cache."""
         if self._plain is None:

@@ -2,7 +2,7 @@
 
 <root>/cells/<id>.json        finished cells (ok, or skipped with the reason)
 <root>/failures/<id>.json     the last failure of a cell; never counts as done
-<root>/logits/<id>.npz        test logits (float16), where the suite asks for them
+<root>/logits/<id>.npz        what was scored (`harness.run.kept`), where the suite asks for it
 <root>/quarantine/            files that turned out not to be whole records
 <root>/cache/                 derived features; safe to delete
 """
@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.store.atomic import write_atomically, write_bytes
 from harness.store.record import CorruptRecord, Record
 
 if TYPE_CHECKING:
-    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,17 @@ class Store:
         """Everything in the store, including cells of other suites and stale ones."""
         return self.load(sorted(_ids_in(self.cells) | _ids_in(self.failures)))
 
-    def write(self, record: Record, logits: dict[str, np.ndarray] | None = None) -> None:
-        """Keep a record. A finished cell's earlier failure is removed.
+    def write(self, record: Record, kept: dict[str, NDArray[Any]] | None = None) -> None:
+        """Keep a record, and the arrays of what was scored. A finished cell's earlier failure is
+        removed.
 
         Raises:
             OSError: e.g. a full disk; no record was changed.
         """
-        if logits is not None:
+        if kept is not None:
             import numpy as np
 
-            arrays = logits
+            arrays = kept
             write_atomically(
                 self.logits / f"{record.id}.npz",
                 lambda file: np.savez_compressed(file, **arrays),  # type: ignore[arg-type]
