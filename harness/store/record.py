@@ -63,6 +63,9 @@ class Draw:
     images: int
     val_id: str
     val_images: int
+    classes: int = 0
+    classes_short: int = 0
+    """Of these, how many gave fewer images than the shots asked for."""
 
 
 @dataclass(frozen=True)
