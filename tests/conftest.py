@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from small_suite import SMALL, MakePlan
 
 from harness.plan.expand import Plan, make_plan
 from harness.plan.suite import load_suite
 
 torch.set_num_threads(1)
+
+# Machines are shared and slow at times: how long an example takes says nothing of the code.
+settings.register_profile("patient", settings(deadline=None))
+settings.load_profile("patient")
 
 
 @pytest.fixture
