@@ -13,7 +13,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -157,13 +157,20 @@ class Method(ABC):
     `identity`, those under which the method is the frozen model (such as {"steps": 0}).
     `search_space` names the hyper-parameters that `val_search` may choose, each with its candidate
     values. A method with `uses_support = False` ignores the draw: the grid runs it once per data
-    set.
+    set. `zero_steps` and `transfer` are promises, held to by `harness test`.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {}
     uses_support: ClassVar[bool] = True
+    paper: ClassVar[str] = ""
+    """Authors, venue and year, shown by `harness list methods`."""
+    zero_steps: ClassVar[Literal["exact", "near", "none"]] = "exact"
+    """Whether untrained, under `Config.identity` where that is declared, it is the frozen model
+    under the task's templates: but for rounding, nearly (a random part near zero), or not."""
+    transfer: ClassVar[Literal["kept", "none"]] = "none"
+    """Whether `rebind` keeps the adaptation under other class names, or there is no rule."""
     note: ClassVar[str] = ""
     """Shown beside the name wherever it appears, e.g. "re-derivation"."""
 

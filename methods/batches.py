@@ -1,44 +1,68 @@
-"""Minibatches of frozen features of augmented images."""
+"""Which images a step sees, in which views."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from harness.methods.optim import minibatches
+from harness.methods.schedule import Schedule, steps_per_epoch
 from harness.task import Task
 
 
-def feature_batches(
-    task: Task, views: int, batch: int, steps: int, drop_last: bool = False
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """`steps` pairs of unnormalised frozen features (B, d) and labels (B,) of augmented images.
+@dataclass(frozen=True)
+class Minibatch:
+    """B support images: their indices and labels (B,), and either pixels or cached features."""
 
-    With `views` = 0 every step augments afresh and runs the image tower, as released code does.
-    With `views` = V > 0 every image takes one of its V cached augmented views at random: the
-    image tower is frozen, so nothing else changes.
+    indices: Tensor
+    labels: Tensor
+    images: Tensor | None
+    """(B, 3, H, W) freshly augmented; None where cached views are trained on."""
+    features: Tensor | None
+    """(B, d) frozen features of each image's view; None where pixels are given."""
+    view: Tensor | None = None
+    """(B,) which cached view of each image."""
+
+
+def minibatches(task: Task, how: Schedule) -> Iterator[Minibatch]:
+    """`how.steps` minibatches of the support set, in a new order every epoch.
+
+    With cached views the views of all steps are drawn at once, after all orders.
     """
     support, generator = task.support, task.generator
-    if views and steps:
-        bank = support.views(views)
-        order = minibatches(len(support), batch, steps, generator, drop_last)
-        for view, chosen in drawn_views(list(order), views, generator):
-            view, chosen = view.to(bank.device), chosen.to(bank.device)
-            yield bank[view, chosen].to(task.device), support.labels[chosen].to(task.device)
+    order = index_batches(len(support), how.batch, how.steps, generator, how.drop_last)
+    if how.views and how.steps:
+        yield from _cached(task, list(order), how.views)
         return
-    for chosen in minibatches(len(support), batch, steps, generator, drop_last):
-        with torch.no_grad():
-            features = task.backbone.encode_image(support.batch(chosen, generator))
-        labels = support.labels[chosen.to(support.labels.device)]
-        yield features.to(task.device), labels.to(task.device)
+    for chosen in order:
+        images = support.batch(chosen, generator)
+        yield Minibatch(chosen, _labels(task, chosen), images, None)
 
 
-def drawn_views(
-    order: Sequence[Tensor], views: int, generator: torch.Generator
-) -> list[tuple[Tensor, Tensor]]:
-    """For every batch of image numbers (B,), one view of each (B,), drawn at once for all steps."""
+def _cached(task: Task, order: list[Tensor], views: int) -> Iterator[Minibatch]:
+    bank = task.support.views(views)  # (V, N, d)
     sizes = [len(chosen) for chosen in order]
-    drawn = torch.randint(views, (sum(sizes),), generator=generator)
-    return list(zip(torch.split(drawn, sizes), order, strict=True))
+    drawn = torch.randint(views, (sum(sizes),), generator=task.generator)
+    for view, chosen in zip(torch.split(drawn, sizes), order, strict=True):
+        features = bank[view.to(bank.device), chosen.to(bank.device)].to(task.device)
+        yield Minibatch(chosen, _labels(task, chosen), None, features, view)
+
+
+def _labels(task: Task, chosen: Tensor) -> Tensor:
+    labels = task.support.labels
+    return labels[chosen.to(labels.device)].to(task.device)
+
+
+def index_batches(
+    images: int, batch: int, steps: int, generator: torch.Generator, drop_last: bool = False
+) -> Iterator[Tensor]:
+    """`steps` tensors of at most `batch` indices below `images`, in a new order every epoch."""
+    per_epoch = steps_per_epoch(images, batch, drop_last)
+    order = torch.empty(0, dtype=torch.int64)
+    for step in range(steps):
+        position = step % per_epoch
+        if position == 0:
+            order = torch.randperm(images, generator=generator)
+        yield order[position * batch : (position + 1) * batch]

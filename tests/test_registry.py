@@ -174,7 +174,7 @@ def test_a_file_is_hashed_without_its_folder(tmp_path: Path) -> None:
     for folder, text in texts.items():
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "mine.py").write_text(
-            "from . import x\nimport harness.methods.heads.text\n" + text
+            "from . import x\nimport harness.methods.text_classifier\n" + text
         )
         hashes[folder] = source_hash(f"{tmp_path / folder / 'mine.py'}:ClassMean", METHODS)
     assert hashes["one"] == hashes["two"] != hashes["three"]
@@ -187,7 +187,7 @@ def test_the_projects_own_methods_follow_what_they_import() -> None:
     low_rank = "harness.methods.low_rank"
     assert {"low_rank.lora", "low_rank.family"} <= of(f"{low_rank}.comp_lora")
     assert "low_rank.comp_lora" not in of(f"{low_rank}.lora")
-    assert of("harness.methods.heads.linear_probe") == {"heads.linear_probe", "checks"}
+    assert of("harness.methods.heads.linear_probe") == {"heads.linear_probe", "config"}
 
 
 @pytest.mark.parametrize(

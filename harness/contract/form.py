@@ -14,6 +14,8 @@ from harness.contract.subject import TOLERANCE, Broken, Skip, Subject, expect
 from harness.contract.toy import Planted, as_batch
 from harness.task import Method, candidates
 
+PROMISES = {"zero_steps": ("exact", "near", "none"), "transfer": ("kept", "none")}
+
 
 def declaration(subject: Subject) -> None:
     method: Any = subject.method
@@ -33,6 +35,12 @@ def declaration(subject: Subject) -> None:
     values = adapter.dump_python(default, mode="json")
     again = adapter.validate_python(values)
     expect(again == default, f"Config does not survive JSON: {values} reads back as {again}")
+    for promise, words in (
+        ("zero_steps", ("exact", "near", "none")),
+        ("transfer", ("kept", "none")),
+    ):
+        said = getattr(method, promise)
+        expect(said in words, f"{promise} = {said!r}: expected one of {', '.join(words)}")
     for wrong in set(method.search_space) - {field.name for field in fields(config)}:
         raise Broken(f'search_space names "{wrong}", which Config does not have')
     try:

@@ -7,14 +7,30 @@ import torch
 from harness.contract.subject import LEARNT, TOLERANCE, Skip, Subject, expect
 from harness.contract.toy import Planted
 
+NEAR = 0.05
+"""Share of the frozen model's largest logit by which an untrained method may be `near` it."""
+
 
 def zero_steps(subject: Subject) -> None:
+    promise = subject.method.zero_steps
+    if promise == "none" and not subject.has_identity:
+        raise Skip('zero_steps = "none"')
     logits = subject.logits(subject.fit(subject.identity))
-    gap = float((logits - subject.frozen(Planted(subject.backbone).classes)).abs().max())
+    frozen = subject.frozen(Planted(subject.backbone).classes)
+    gap = float((logits - frozen).abs().max())
+    if promise == "none":
+        expect(
+            gap > TOLERANCE,
+            f'zero_steps = "none", but with {subject.identity} the method is the frozen model: '
+            'declare zero_steps = "exact"',
+        )
+        return
+    allowed = TOLERANCE if promise == "exact" else NEAR * float(frozen.abs().max())
     expect(
-        gap <= TOLERANCE,
-        f"with {subject.identity} logits differ from the frozen model's by {gap:.3g}: start from "
-        "it, or declare the overrides under which the method is it as Config.identity",
+        gap <= allowed,
+        f"with {subject.identity} logits differ from the frozen model's by {gap:.3g}, and "
+        f'zero_steps = "{promise}" allows {allowed:.2g}: start from it, declare the overrides '
+        'under which the method is it as Config.identity, or declare zero_steps = "none"',
     )
 
 

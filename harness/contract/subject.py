@@ -58,19 +58,28 @@ class Subject:
         return self.config(epochs=1, steps=2)
 
     @property
+    def has_identity(self) -> bool:
+        """Whether some configuration is said, or known, to leave the method untrained."""
+        return self._untrained is not None
+
+    @property
     def identity(self) -> Any:
-        """The configuration that is the frozen model.
+        """The configuration under which the method is untrained.
 
         Raises:
             Skip: the Config declares none and has no length to set to zero.
         """
-        declared: Mapping[str, Any] | None = getattr(self.method.Config, "identity", None)
-        known = [field.name for field in fields(self.method.Config)]
-        if declared is None:
-            declared = next(({name: 0} for name in known if name in ("steps", "epochs")), None)
-        if declared is None:
+        if self._untrained is None:
             raise Skip("Config has neither steps nor epochs, and declares no `identity`")
-        return self.config(**declared)
+        return self.config(**self._untrained)
+
+    @property
+    def _untrained(self) -> Mapping[str, Any] | None:
+        declared: Mapping[str, Any] | None = getattr(self.method.Config, "identity", None)
+        if declared is not None:
+            return declared
+        known = [field.name for field in fields(self.method.Config)]
+        return next(({name: 0} for name in known if name in ("steps", "epochs")), None)
 
     def fit(self, config: Any, data: Planted | None = None, **how: Any) -> Classifier:
         """A classifier fitted on the planted task."""

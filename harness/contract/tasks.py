@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import torch
 
 from harness.contract.form import well_formed
-from harness.contract.subject import TOLERANCE, Skip, Subject, expect
+from harness.contract.subject import TOLERANCE, Broken, Skip, Subject, expect
 from harness.contract.toy import OTHER, Planted
 
 
@@ -34,15 +32,22 @@ def single_class(subject: Subject) -> None:
 
 
 def transfer(subject: Subject) -> None:
-    before = subject.logits(subject.fitted)
+    before, promise = subject.logits(subject.fitted), subject.method.transfer
     rebound = subject.fitted.rebind(OTHER)
+    if promise == "none":
+        expect(
+            rebound is None,
+            'rebind gives a classifier, but transfer = "none": declare transfer = "kept"',
+        )
+        raise Skip('not transferable: transfer = "none"')
     if rebound is None:
-        raise Skip("not transferable: rebind returns None")
+        raise Broken('transfer = "kept", but rebind gives None: write it, or declare "none"')
     well_formed(subject.logits(rebound), (len(subject.probe), len(OTHER)))
     expect(torch.equal(before, subject.logits(subject.fitted)), "rebind changed the original")
-    with suppress(Skip):
-        untrained = subject.fit(subject.identity).rebind(OTHER)
-        assert untrained is not None
+    if subject.method.zero_steps != "exact" or not subject.has_identity:
+        return
+    untrained = subject.fit(subject.identity).rebind(OTHER)
+    if untrained is not None:
         gap = float((subject.logits(untrained) - subject.frozen(OTHER)).abs().max())
         expect(
             gap <= TOLERANCE,

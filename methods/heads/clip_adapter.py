@@ -2,54 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import pydantic.dataclasses
 import torch
 from torch import Tensor
-from torch.optim import SGD, Optimizer
 
 from harness.backbones import Backbone
-from harness.methods.checks import at_least, not_negative, positive, require
-from harness.methods.feature_method import FeatureMethod, Training
-from harness.methods.optim import coop_budget, kaiming_uniform
+from harness.methods.config import AtLeastOne, Positive, Share
+from harness.methods.dassl import DasslConfig, DasslTrained
+from harness.methods.initial import kaiming_uniform
+from harness.methods.step import Step
 from harness.task import Batch, Classes, Classifier, Task, zero_shot_logits
 
 
-@dataclass(frozen=True)
-class Config:
+@pydantic.dataclasses.dataclass(frozen=True)
+class Config(DasslConfig):
     """Ratio, reduction, rate and batch are those reported for the paper; momentum, decay, schedule
     and epochs are CoOp's, whose trainer the released code runs in."""
 
-    ratio: float = 0.2
+    ratio: Share = 0.2
     """a, the adapter's share: .2 for ImageNet; .6 to .8 suit EuroSAT and DTD."""
-    reduction: int = 4
-    lr: float = 1e-5
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    warmup_lr: float = 1e-5
-    batch: int = 32
-    epochs: int | None = None
-    """None: CoOp's, by shots."""
-    steps: int | None = None
-    """A budget in steps, in place of `epochs`."""
-    views: int = 0
-    """0: fresh augmentation at every step. V > 0: one of V cached augmented views."""
+    reduction: AtLeastOne = 4
+    lr: Positive = 1e-5
 
     quick: ClassVar[Mapping[str, Any]] = {"ratio": 0.8, "steps": 300, "lr": 0.1, "views": 2}
     identity: ClassVar[Mapping[str, Any]] = {"ratio": 0.0, "steps": 0}
 
-    def __post_init__(self) -> None:
-        require(0 <= self.ratio <= 1, self, "ratio", "a number from 0 to 1")
-        at_least(1, self, "reduction", "batch")
-        at_least(0, self, "epochs", "steps", "views")
-        positive(self, "lr", "warmup_lr")
-        not_negative(self, "momentum", "weight_decay")
 
-
-def mixed(x: Tensor, down: Tensor, up: Tensor, ratio: float | Tensor) -> Tensor:
-    """y = a·A(x) + (1−a)·x, A(x) = ReLU(ReLU(x·down)·up), of (…, n, d) features."""
+def mixed(x: Tensor, down: Tensor, up: Tensor, ratio: float) -> Tensor:
+    """y = a·A(x) + (1−a)·x, A(x) = ReLU(ReLU(x·down)·up), of (n, d) features."""
     adapted = ((x @ down).relu() @ up).relu()
     return ratio * adapted + (1 - ratio) * x
 
@@ -88,10 +72,12 @@ class AdapterClassifier(Classifier):
         return self.measured
 
 
-class CLIPAdapter(FeatureMethod):
+class CLIPAdapter(DasslTrained):
     """A two-layer bottleneck on the image feature, mixed into it; the text side stays frozen."""
 
     name = "clip_adapter"
+    paper = "Gao et al., IJCV 2024"
+    transfer = "kept"
     Config = Config
     search_space = {"ratio": (0.2, 0.4, 0.6, 0.8), "lr": (1e-5, 1e-3, 1e-1)}  # noqa: RUF012
 
@@ -100,27 +86,13 @@ class CLIPAdapter(FeatureMethod):
         hidden = max(1, d // self.config.reduction)
         down = kaiming_uniform(hidden, d, task.generator)
         up = kaiming_uniform(d, hidden, task.generator)
-        # Laid out so that gradients of batched products come as the tensors lie.
         return {k: t.T.contiguous().to(task.device) for k, t in (("down", down), ("up", up))}
 
-    def constants(self, task: Task) -> dict[str, Tensor]:
-        return {"ratio": torch.tensor([[self.config.ratio]], device=task.device)}
-
-    def scorer(self, task: Task) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
-        text, scale = task.text_features, task.backbone.logit_scale
-        return lambda own, x: zero_shot_logits(mixed(x, **own), text, scale)
-
-    def optimizer(self, parameters: Sequence[Tensor]) -> Optimizer:
-        c = self.config
-        return SGD(parameters, c.lr, momentum=c.momentum, weight_decay=c.weight_decay)
-
-    def training(self, images: int, shots: int) -> Training:
-        steps, rate = coop_budget(self.config, images, shots)
-        return Training(steps, rate, self.config.batch, self.config.views, drop_last=True)
+    def image_features(self, step: Step) -> Tensor:
+        return mixed(step.frozen.features, **self.tensors, ratio=self.config.ratio)
 
     def classifier(
         self, task: Task, state: Mapping[str, Tensor], measured: dict[str, float]
     ) -> Classifier:
-        backbone, text = task.backbone, task.text_features
-        ratio = self.config.ratio
-        return AdapterClassifier(backbone, text, state["down"], state["up"], ratio, measured)
+        text, ratio = task.text_features, self.config.ratio
+        return AdapterClassifier(task.backbone, text, **state, ratio=ratio, measured=measured)

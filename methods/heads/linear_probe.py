@@ -8,30 +8,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pydantic.dataclasses
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.methods.checks import at_least, positive
+from harness.methods.config import AtLeastOne, Positive
 from harness.task import Batch, Classifier, Method, Task
 
 ABSENT = -1e4
 """Logit of a class that the support set does not contain: never chosen, and finite."""
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True)
 class Config:
     """lpclip always searches C, so no released value exists: 1 is the middle of its grid."""
 
-    C: float = 1.0
+    C: Positive = 1.0
     """Inverse strength of the L2 penalty, in scikit-learn's sense."""
     normalise: bool = False
     """False: the raw features, as lpclip. True: features of unit length."""
-    iterations: int = 1000
-
-    def __post_init__(self) -> None:
-        positive(self, "C")
-        at_least(1, self, "iterations")
+    iterations: AtLeastOne = 1000
 
 
 @dataclass
@@ -63,6 +60,8 @@ class LinearProbe(Method):
     """
 
     name = "linear_probe"
+    paper = "Radford et al., ICML 2021; CoOp's lpclip"
+    zero_steps = "none"
     Config = Config
     search_space = {"C": (1e6, 1e4, 1e2, 1.0, 1e-2, 1e-4, 1e-6)}  # noqa: RUF012
 

@@ -45,6 +45,8 @@ class NearestClassMean(Method):
     """
 
     name = "nearest_class_mean"
+    paper = "Mensink et al., TPAMI 2013"
+    zero_steps = "none"
     Config = Config
 
     def fit(self, task: Task) -> Classifier:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import pydantic.dataclasses
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
-from harness.methods.checks import at_least, not_negative, positive
-from harness.methods.feature_method import FeatureMethod, Training
-from harness.methods.optim import cosine, steps_per_epoch
+from harness.methods.config import AtLeastOne, Count, NotNegative, Positive
+from harness.methods.schedule import Schedule, cosine, steps_per_epoch
+from harness.methods.step import Step
+from harness.methods.training import Trained
 from harness.task import Batch, Classifier, Method, Task, Work, zero_shot_logits
 
 # Within the released searches' bounds (β to 50, α to 50), on few points: the released 200 × 20
@@ -21,55 +23,42 @@ from harness.task import Batch, Classifier, Method, Task, Work, zero_shot_logits
 GRID = {"beta": (0.5, 1.0, 2.0, 5.5, 10.0, 20.0), "alpha": (0.5, 1.0, 2.0, 3.0, 5.0, 10.0)}
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True)
 class Config:
     """α = β = 1 is the `fixed` preset; released values per data set were found with test labels."""
 
-    alpha: float = 1.0
+    alpha: NotNegative = 1.0
     """Weight of the cache."""
-    beta: float = 1.0
+    beta: NotNegative = 1.0
     """Sharpness of the affinity."""
-    views: int = 10
+    views: AtLeastOne = 10
     """Augmented passes that a key is the mean of."""
 
     quick: ClassVar[Mapping[str, Any]] = {"alpha": 50.0, "beta": 10.0, "views": 2}
     identity: ClassVar[Mapping[str, Any]] = {"alpha": 0.0}
 
-    def __post_init__(self) -> None:
-        not_negative(self, "alpha", "beta")
-        at_least(1, self, "views")
 
-
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True)
 class ConfigF(Config):
     """Tip-Adapter-F's released training of the keys."""
 
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    eps: float = 1e-4
-    batch: int = 256
-    epochs: int = 20
+    lr: Positive = 1e-3
+    weight_decay: NotNegative = 1e-2
+    eps: Positive = 1e-4
+    batch: AtLeastOne = 256
+    epochs: Count = 20
     """20; 100 on EuroSAT."""
-    steps: int | None = None
+    steps: Count | None = None
     """A budget in steps, in place of `epochs`."""
-    train_views: int = 0
+    train_views: Count = 0
     """0: fresh augmentation at every step. V > 0: one of V cached augmented views."""
 
     quick: ClassVar[Mapping[str, Any]] = {**Config.quick, "steps": 30, "train_views": 2}
     identity: ClassVar[Mapping[str, Any]] = {"alpha": 0.0, "steps": 0}
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive(self, "lr", "eps")
-        not_negative(self, "weight_decay")
-        at_least(1, self, "batch")
-        at_least(0, self, "epochs", "steps", "train_views")
 
-
-def cached(
-    x: Tensor, keys: Tensor, values: Tensor, alpha: float | Tensor, beta: float | Tensor
-) -> Tensor:
-    """α·exp(−β(1 − f·K))·V of (…, n, d) features x, f = x/‖x‖."""
+def cached(x: Tensor, keys: Tensor, values: Tensor, alpha: float, beta: float) -> Tensor:
+    """α·exp(−β(1 − f·K))·V of (n, d) features x, f = x/‖x‖."""
     affinity = F.normalize(x, dim=-1) @ keys
     return alpha * (torch.exp(-beta * (1 - affinity)) @ values)
 
@@ -116,6 +105,7 @@ class TipAdapter(Method):
     """A key–value cache of the support set beside the zero-shot classifier; nothing is trained."""
 
     name = "tip_adapter"
+    paper = "Zhang et al., ECCV 2022"
     Config: ClassVar[type[Any]] = Config
     search_space = GRID
 
@@ -131,42 +121,38 @@ class TipAdapter(Method):
         return CacheClassifier(task.text_features, scale, keys, values, self.config)
 
 
-class TipAdapterF(FeatureMethod):
+class TipAdapterF(Trained):
     """Tip-Adapter with trained keys: cross-entropy, AdamW, cosine per step; the last step counts.
 
     The released code keeps its best *test* epoch; nothing here can see one.
     """
 
     name = "tip_adapter_f"
+    paper = "Zhang et al., ECCV 2022"
     Config: ClassVar[type[Any]] = ConfigF
     search_space = GRID
 
     def start(self, task: Task) -> dict[str, Tensor]:
+        self.values = values_of(task)
         return {"keys": keys_of(task, self.config).contiguous()}
 
-    def constants(self, task: Task) -> dict[str, Tensor]:
-        alpha, beta = torch.tensor([self.config.alpha, self.config.beta], device=task.device)
-        return {"values": values_of(task), "alpha": alpha.view(1, 1), "beta": beta.view(1, 1)}
+    def logits(self, step: Step) -> Tensor:
+        x, keys, c = step.frozen.features, self.tensors["keys"], self.config
+        return step.frozen.logits + cached(x, keys, self.values, c.alpha, c.beta)
 
-    def scorer(self, task: Task) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
-        text, scale = task.text_features, task.backbone.logit_scale
-        return lambda own, x: zero_shot_logits(x, text, scale) + cached(x, **own)
-
-    def optimizer(self, parameters: Sequence[Tensor]) -> Optimizer:
+    def optimizer(self, groups: Sequence[dict[str, Any]]) -> Optimizer:
         c = self.config
-        return AdamW(parameters, c.lr, eps=c.eps, weight_decay=c.weight_decay, fused=True)
+        return AdamW(groups, c.lr, eps=c.eps, weight_decay=c.weight_decay, fused=True)
 
-    def training(self, images: int, shots: int) -> Training:
+    def schedule(self, classes: int, images: int, shots: int) -> Schedule:
         c = self.config
         epoch = steps_per_epoch(images, c.batch, drop_last=False)
         steps = epoch * c.epochs if c.steps is None else c.steps
-        return Training(steps, lambda step: cosine(step, steps, c.lr), c.batch, c.train_views)
+        return Schedule(steps, lambda step: cosine(step, steps, c.lr), c.batch, c.train_views)
 
     def classifier(
         self, task: Task, state: Mapping[str, Tensor], measured: dict[str, float]
     ) -> Classifier:
-        values, scale = state.get("values", values_of(task)), task.backbone.logit_scale
-        keys = state["keys"]
-        return CacheClassifier(
-            task.text_features, scale, keys, values, self.config, keys.numel(), measured
-        )
+        text, scale, keys = task.text_features, task.backbone.logit_scale, state["keys"]
+        values = state.get("values", values_of(task))
+        return CacheClassifier(text, scale, keys, values, self.config, keys.numel(), measured)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from harness.methods.heads.text import TextClassifier
+from harness.methods.text_classifier import TextClassifier
 from harness.task import Classes, Classifier, Method, Task
 
 
@@ -33,7 +33,10 @@ class ZeroShot(Method):
 
     name = "zero_shot"
     Config = Config
+    paper = "Radford et al., ICML 2021"
     uses_support = False
+    zero_steps = "exact"
+    transfer = "kept"
 
     def fit(self, task: Task) -> Classifier:
         return ZeroShotClassifier(task.backbone, task.text_features)

@@ -7,25 +7,26 @@ only its gradient was projected to. The projector form is OPLoRA's (arXiv 2510.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from harness.methods.checks import not_negative, one_of, require
-from harness.methods.low_rank.branches import Update
+from harness.methods.config import NotNegative, require
+from harness.methods.initial import kaiming_uniform
 from harness.methods.low_rank.family import LowRank
 from harness.methods.low_rank.lora import Config as LoRAConfig
 from harness.methods.low_rank.lora import LoRAUpdate
 from harness.methods.low_rank.spectra import leading, spectrum
+from harness.methods.low_rank.update import Update
 
 
 @dataclass(frozen=True)
 class Config(LoRAConfig):
     """CLIP-LoRA's training. k is a choice of ours: half of each weight's rank."""
 
-    keep: float = 0.5
+    keep: NotNegative = 0.5
     """How much of a weight is protected, in the unit of `keep_as`."""
     keep_as: Literal["ratio", "count", "energy"] = "ratio"
     """A share of the rank, a number k, or a share of the spectral energy Σσ²."""
@@ -34,10 +35,6 @@ class Config(LoRAConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        not_negative(self, "keep")
-        one_of(self, "keep_as", ("ratio", "count", "energy"))
-        one_of(self, "sides", ("both", "input", "output"))
-        one_of(self, "form", ("reduced", "projector"))
         if self.keep_as == "count":
             require(self.keep == int(self.keep), self, "keep", "a whole number: keep_as = 'count'")
         else:
@@ -56,7 +53,8 @@ class ReducedUpdate(LoRAUpdate):
         self.v = basis.v[:, k:] if config.sides != "output" else None
         free_rows = rows if self.u is None else rows - k
         free_columns = columns if self.v is None else columns - k
-        super().__init__(free_rows, free_columns, config, generator)
+        a = kaiming_uniform(config.rank, free_columns, generator).to(w.weight.device)
+        super().__init__(a, free_rows, config.scale)
 
     def factors(self) -> tuple[Tensor, Tensor]:
         up, down = super().factors()
@@ -68,7 +66,8 @@ class ProjectorUpdate(LoRAUpdate):
 
     def __init__(self, w: nn.Linear, k: int, config: Config, generator: torch.Generator) -> None:
         basis, (rows, columns) = spectrum(w), w.weight.shape
-        super().__init__(rows, columns, config, generator)
+        a = kaiming_uniform(config.rank, columns, generator).to(w.weight.device)
+        super().__init__(a, rows, config.scale)
         self.u = basis.u[:, : k if config.sides != "input" else 0]
         self.v = basis.v[:, : k if config.sides != "output" else 0]
 
@@ -85,21 +84,21 @@ class CompLoRA(LowRank):
     """
 
     name = "comp_lora"
+    paper = "Wang et al., arXiv 2025"
     Config = Config
     note = "re-derivation"
 
-    def update(self, linear: nn.Linear, generator: torch.Generator) -> Update:
+    def update(self, site: str, linear: nn.Linear, generator: torch.Generator) -> Update | None:
         form: type[ReducedUpdate | ProjectorUpdate]
         form = ReducedUpdate if self.config.form == "reduced" else ProjectorUpdate
-        update = form(linear, self.protected(linear), self.config, generator)
-        return update.to(linear.weight.device)
+        return form(linear, self.protected(linear), self.config, generator)
 
     def protected(self, linear: nn.Linear) -> int:
         sigma = spectrum(linear).sigma
         k = leading(sigma, self.config.keep, self.config.keep_as)
         if k >= len(sigma):
             raise ValueError(
-                f"comp_lora: keep = {self.config.keep} ({self.config.keep_as}) protects all "
+                f"comp_lora: keep = {self.config.keep:g} ({self.config.keep_as}) protects all "
                 f"{len(sigma)} directions of a weight; nothing is left to train: lower keep"
             )
         return k

@@ -7,60 +7,50 @@ once, so dropout draws one mask there for all classes, not one per class.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from harness.methods.checks import positive
-from harness.methods.low_rank.branches import Update
+from harness.methods.config import Positive
+from harness.methods.initial import kaiming_uniform
 from harness.methods.low_rank.family import LowRank, LowRankConfig
-from harness.methods.optim import kaiming_uniform
+from harness.methods.low_rank.update import Update
 
 
 @dataclass(frozen=True)
 class Config(LowRankConfig):
     """CLIP-LoRA's: rank 2 on q, k, v of every block of both encoders."""
 
-    alpha: float = 1.0
+    alpha: Positive = 1.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        positive(self, "alpha")
+    @property
+    def scale(self) -> float:
+        """s = α/√r, as rsLoRA."""
+        return self.alpha / math.sqrt(self.rank)
 
 
 class LoRAUpdate(Update):
-    """ΔW = s·B A, s = α/√r. A (r, in) Kaiming-uniform (a = √5), B (out, r) zero."""
+    """ΔW = s·B A; both are trained, B (out, r) from zero and `a` (r, in) from what is given."""
 
-    def __init__(
-        self, out_features: int, in_features: int, config: Config, generator: torch.Generator
-    ) -> None:
-        self.scale = config.alpha / math.sqrt(config.rank)
-        self.a = kaiming_uniform(config.rank, in_features, generator)
-        self.b = torch.zeros(out_features, config.rank)
-
-    def to(self, device: torch.device) -> LoRAUpdate:
-        """Ready to be trained on `device`."""
-        self.a, self.b = (t.to(device).requires_grad_() for t in (self.a, self.b))
-        return self
-
-    def parameters(self) -> list[Tensor]:
-        return [self.a, self.b]
+    def __init__(self, a: Tensor, out_features: int, scale: float) -> None:
+        self.scale, self.a = scale, a
+        self.b = a.new_zeros(out_features, len(a))
+        self.tensors = {"a": self.a, "b": self.b}
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return self.scale * self.b, self.a
 
 
 class LoRA(LowRank):
-    """`subspace_leakage` is measured at k = half of each weight's rank: Comp-LoRA's default."""
+    """ΔW = s·B A beside every chosen linear; A Kaiming-uniform (a = √5), B zero."""
 
     name = "lora"
-    Config = Config
+    paper = "Zanella & Ben Ayed, CVPRW 2024; Hu et al., ICLR 2022"
+    Config: ClassVar[type[Any]] = Config
 
-    def update(self, linear: nn.Linear, generator: torch.Generator) -> Update:
-        out_features, in_features = linear.weight.shape
-        update = LoRAUpdate(out_features, in_features, self.config, generator)
-        return update.to(linear.weight.device)
-
-    def protected(self, linear: nn.Linear) -> int:
-        return int(min(linear.weight.shape) / 2 + 0.5)
+    def update(self, site: str, linear: nn.Linear, generator: torch.Generator) -> Update | None:
+        c, device = self.config, linear.weight.device
+        a = kaiming_uniform(c.rank, linear.in_features, generator).to(device)
+        return LoRAUpdate(a, linear.out_features, c.scale)

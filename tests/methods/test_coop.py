@@ -6,14 +6,13 @@ import torch.nn.functional as F
 
 from harness.contract.toy import OTHER, Planted, probe
 from harness.methods.heads.zero_shot import ZeroShot
-from harness.methods.prompts.coop import Config, CoOp, Prompts
+from harness.methods.prompts.coop import Config, CoOp
 from harness.task import Classes, NotApplicable
 
 
 def ids(backbone, name, **options):
-    config = Config(**options)
     task = Planted(backbone).task()
-    return Prompts(task, config, Classes((name, "x"))).ids
+    return CoOp(Config(**options)).prompts(task, Classes((name, "x"))).ids
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_first_step_is_sgd_at_the_warm_up_rate(backbone):
     start = CoOp(replace(config, steps=0)).fit(data.task()).state()["context"].requires_grad_()
     end = CoOp(replace(config, steps=1)).fit(data.task()).state()["context"]
     task = data.task()
-    prompts = Prompts(task, config, task.classes).ids
+    prompts = CoOp(config).prompts(task, task.classes).ids
     text = F.normalize(backbone.encode_prompts_plain(prompts, start), dim=-1)
     images = F.normalize(task.support.views(1)[0], dim=-1)
     scores = backbone.logit_scale * images @ text.T
@@ -84,7 +83,7 @@ def test_transfer_keeps_the_context(backbone):
     config = Config(context_tokens=4, views=1, steps=3, lr=0.1)
     classifier = CoOp(config).fit(Planted(backbone).task())
     images = probe(backbone)
-    prompts = Prompts(Planted(backbone).task(), config, OTHER).ids
+    prompts = CoOp(config).prompts(Planted(backbone).task(), OTHER).ids
     with torch.no_grad():
         text = backbone.encode_prompts_plain(prompts, classifier.context)
     cosines = F.cosine_similarity(images.features[:, None], text[None], dim=-1)

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from harness.contract.toy import OTHER, MemorySupport, Planted, probe
 from harness.methods.heads.zero_shot import ZeroShot
-from harness.methods.low_rank.branches import Branch, bernoulli
 from harness.methods.low_rank.comp_lora import CompLoRA
 from harness.methods.low_rank.comp_lora import Config as CompConfig
-from harness.methods.low_rank.lora import Config, LoRA, LoRAUpdate
+from harness.methods.low_rank.dropout import Dropout, bernoulli
+from harness.methods.low_rank.lora import Config, LoRA
 from harness.run.support import LazyBatch
 from harness.task import NotApplicable
 
@@ -25,16 +25,21 @@ def merged(classifier, twin):
 
     @contextmanager
     def adapted():
-        before = {site: twin.sites[site].weight.clone() for site in classifier.factors}
+        before = {site: twin.sites[site].weight.clone() for site in classifier.deltas}
         with torch.no_grad():
-            for site, (up, down) in classifier.factors.items():
-                twin.sites[site].weight += up @ down
+            for site, delta in classifier.deltas.items():
+                twin.sites[site].weight += delta.up @ delta.down
         yield twin
         with torch.no_grad():
             for site, weight in before.items():
                 twin.sites[site].weight.copy_(weight)
 
     return adapted()
+
+
+def started(rows, columns, config, generator):
+    """LoRA's update of a linear of that size."""
+    return LoRA(config).update("text.0.q", torch.nn.Linear(columns, rows), generator)
 
 
 def test_parameters_on_vit_b_16():
@@ -44,7 +49,7 @@ def test_parameters_on_vit_b_16():
         parameter.numel()
         for width in (768, 512)
         for _ in range(12 * 3)
-        for parameter in LoRAUpdate(width, width, Config(), generator).parameters()
+        for parameter in started(width, width, Config(), generator).tensors.values()
     )
     assert count == 184_320
 
@@ -64,9 +69,13 @@ def test_dropout_keeps_the_stated_share():
 
 def test_a_branch_keeps_its_expectation_under_dropout():
     x, up, down = torch.randn(2, 5, 8), torch.randn(6, 2), torch.randn(2, 8)
-    branch = Branch(0.25, torch.Generator().manual_seed(0)).bind((up, down))
+    drop = Dropout(0.25, torch.Generator().manual_seed(0))
+
+    def branch(x):
+        return F.linear(drop.through(x, down), up)
+
     mean = torch.stack([branch(x) for _ in range(4000)]).mean(0)
-    plain = Branch().bind((up, down))(x)
+    plain = F.linear(Dropout().through(x, down), up)
     assert (mean - plain).abs().max() < 0.1 * plain.abs().max()
     assert not torch.equal(branch(x), branch(x))
 
@@ -91,9 +100,9 @@ def test_defaults_are_clip_loras():
 
 
 def test_update_starts_at_zero_with_kaiming_a():
-    update = LoRAUpdate(6, 100, Config(rank=4, alpha=3.0), torch.Generator().manual_seed(0))
+    update = started(6, 100, Config(rank=4, alpha=3.0), torch.Generator().manual_seed(0))
     assert not update.delta().any()
-    a, b = update.parameters()
+    a, b = update.tensors.values()
     assert a.shape == (4, 100) and b.shape == (6, 4)
     assert 0.09 < a.abs().max() <= 0.1
     b.fill_(1.0)
@@ -159,13 +168,13 @@ def test_first_step_is_adamw_on_the_chain_rule(backbone, twin):
 
 
 def test_branch_drops_inputs_in_training_only():
-    branch = Branch(0.25, torch.Generator().manual_seed(0)).bind((torch.eye(3), torch.eye(3)))
-    ones = torch.ones(20_000, 3)
-    passed = branch(ones)
+    drop = Dropout(0.25, torch.Generator().manual_seed(0))
+    ones, eye = torch.ones(20_000, 3), torch.eye(3)
+    passed = drop.through(ones, eye)
     assert sorted(passed.unique().tolist()) == [0.0, pytest.approx(4 / 3)]
     assert passed.mean().item() == pytest.approx(1, abs=0.01)
-    assert not torch.equal(passed, branch(ones)), "a new mask every time"
-    assert torch.equal(Branch(0.25).bind((torch.eye(3), torch.eye(3)))(ones), ones)
+    assert not torch.equal(passed, drop.through(ones, eye)), "a new mask every time"
+    assert torch.equal(Dropout(0.25).through(ones, eye), ones)
 
 
 def test_length_is_500_steps_per_shot(backbone):
@@ -194,12 +203,12 @@ def test_frozen_towers_are_left_alone(backbone, monkeypatch):
 def test_leakage_against_numpy(backbone):
     classifier = LoRA(Config(steps=3, lr=0.01)).fit(Planted(backbone).task())
     left = right = whole = 0.0
-    for site, (up, down) in classifier.factors.items():
+    for site, delta in classifier.deltas.items():
         u, _, vt = np.linalg.svd(backbone.sites[site].weight.double().numpy())
-        delta = up.double().numpy() @ down.double().numpy()
-        left += np.linalg.norm(u[:, :32].T @ delta) ** 2
-        right += np.linalg.norm(delta @ vt[:32].T) ** 2
-        whole += np.linalg.norm(delta) ** 2
+        change = delta.up.double().numpy() @ delta.down.double().numpy()
+        left += np.linalg.norm(u[:, :32].T @ change) ** 2
+        right += np.linalg.norm(change @ vt[:32].T) ** 2
+        whole += np.linalg.norm(change) ** 2
     details = classifier.details()
     assert details["subspace_leakage_left"] == pytest.approx(left / whole, rel=1e-4)
     assert details["subspace_leakage_right"] == pytest.approx(right / whole, rel=1e-4)
@@ -216,5 +225,5 @@ def test_a_backbone_without_sites_is_not_applicable(task):
 
 
 def test_cached_views_are_refused_where_image_features_move():
-    with pytest.raises(ValueError, match='lora: views = 2: expected 0 unless encoders = "text"'):
+    with pytest.raises(ValueError, match='views = 2: expected 0 unless encoders = "text"'):
         Config(views=2)

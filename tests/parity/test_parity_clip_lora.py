@@ -105,24 +105,25 @@ def test_dropout_of_the_defaults(backbone: Backbone, model: Any) -> None:
     The branches of the second step are asked from outside: one-hot tokens come out as a column of
     4/3·ΔW, ΔW what one step has learnt, or as nothing where the one input was dropped.
     """
-    used: list[dict[str, nn.Module]] = []
-    injected = backbone.inject
+    used: list[dict[str, Any]] = []
+    intercepted = backbone.intercept
 
     def watch(branches: Any) -> Any:
         used.append(dict(branches))
-        return injected(branches)
+        return intercepted(branches)
 
     learnt = LoRA(Config(steps=1)).fit(task_of(backbone, model, SHOTS)).state()
     with pytest.MonkeyPatch.context() as patch, watched(stop=2):
-        patch.setattr(backbone, "inject", watch)
+        patch.setattr(backbone, "intercept", watch)
         LoRA(Config(steps=2)).fit(task_of(backbone, model, SHOTS))
-    assert len(used[0]) == 12
+    assert [len(step) for step in used] == [12, 12]
     tokens, dropped = 4000, []
-    for site, branch in used[0].items():
+    for site, branch in used[1].items():
         inputs = torch.zeros(tokens, backbone.sites[site].in_features)
         inputs[:, 7] = 1.0
+        nothing = torch.zeros(tokens, backbone.sites[site].out_features)
         with torch.no_grad():
-            outputs, again = branch(inputs), branch(inputs)
+            outputs, again = branch(inputs, nothing), branch(inputs, nothing)
         kept = outputs.abs().sum(1) > 0
         column = 4 / 3 * (learnt[f"{site}.up"] @ learnt[f"{site}.down"])[:, 7]
         expected = column.expand(int(kept.sum()), -1)

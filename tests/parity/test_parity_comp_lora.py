@@ -117,20 +117,25 @@ def test_both_forms_move_alike_under_plain_gradient_descent(sides: Any) -> None:
     weight.weight = nn.Parameter(torch.randn(12, 10, generator=generator), requires_grad=False)
     x, y = torch.randn(40, 10, generator=generator), torch.randn(40, 12, generator=generator)
     common = {"rank": 3, "keep": 4, "keep_as": "count", "sides": sides}
-    projector = CompLoRA(Config(form="projector", **common)).update(weight, generator)
-    reduced = CompLoRA(Config(form="reduced", **common)).update(weight, generator)
-    a, b = projector.parameters()
+    projector = CompLoRA(Config(form="projector", **common)).update("text.0.q", weight, generator)
+    reduced = CompLoRA(Config(form="reduced", **common)).update("text.0.q", weight, generator)
+    for update in (projector, reduced):
+        for tensor in update.tensors.values():
+            tensor.requires_grad_()
+    a, b = projector.tensors.values()
     b.data.normal_(generator=generator)
     u, v = getattr(reduced, "u", None), getattr(reduced, "v", None)
-    a_reduced, b_reduced = reduced.parameters()
+    a_reduced, b_reduced = reduced.tensors.values()
     a_reduced.data = a.data.clone() if v is None else a.data @ v
     b_reduced.data = b.data.clone() if u is None else u.T @ b.data
     start = projector.delta().detach()
     for _ in range(10):
         for update in (projector, reduced):
             loss = (x @ (weight.weight + update.delta()).T - y).square().mean()
-            gradients = torch.autograd.grad(loss, update.parameters())
-            for parameter, gradient in zip(update.parameters(), gradients, strict=True):
+            tensors = list(update.tensors.values())
+            for parameter, gradient in zip(
+                tensors, torch.autograd.grad(loss, tensors), strict=True
+            ):
                 parameter.data -= 0.1 * gradient
         torch.testing.assert_close(reduced.delta(), projector.delta(), atol=1e-5, rtol=0)
     assert (projector.delta() - start).norm() > 0.1

@@ -1,4 +1,4 @@
-"""The frozen model's own rule."""
+"""The frozen model's own rule, under whatever text features a method learnt."""
 
 from __future__ import annotations
 

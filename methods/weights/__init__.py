@@ -1,0 +1,1 @@
+"""Weight methods: removable changes of any parameter of the frozen encoders. One file each."""

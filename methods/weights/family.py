@@ -1,0 +1,126 @@
+"""The weight family: removable deltas on any parameter of the frozen encoders, with a scale.
+
+θ = θ₀ + α·Δ: Δ is trained at α = 1, and the classifier may take less of it, as WiSE-FT does
+(Wortsman et al., CVPR 2022: α = .5). A method here says which parameters.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pydantic.dataclasses
+import torch
+from torch import Tensor
+
+from harness.backbones import Backbone
+from harness.methods.config import AtLeastOne, Count, NotNegative, Positive, Share
+from harness.methods.schedule import Schedule, cosine, drawn_shots
+from harness.methods.step import Step
+from harness.methods.training import Trained
+from harness.task import Batch, Classes, Classifier, NotApplicable, Task, zero_shot_logits
+
+
+@pydantic.dataclasses.dataclass(frozen=True)
+class WeightsConfig:
+    """CLIP-LoRA's training, and all of what it learnt."""
+
+    lr: Positive = 2e-4
+    weight_decay: NotNegative = 1e-2
+    """On Δ: towards the frozen weights."""
+    floor_lr: NotNegative = 1e-6
+    batch: AtLeastOne = 32
+    steps_per_shot: Count = 300
+    steps: Count | None = None
+    """A budget in steps, in place of `steps_per_shot` × shots drawn."""
+    scale: Share = 1.0
+    """α: how much of Δ the classifier takes."""
+
+    quick: ClassVar[Mapping[str, Any]] = {"steps": 40, "lr": 1e-2}
+    identity: ClassVar[Mapping[str, Any]] = {"steps": 0}
+
+
+class Weights(Trained):
+    """Trains Δ of some parameters, through both encoders."""
+
+    transfer = "kept"
+
+    @abstractmethod
+    def chosen(self, backbone: Backbone) -> Sequence[str]:
+        """Names among `backbone.parameters`, such as "vision.0.ln_1.weight"."""
+
+    def adapts(self, tower: str) -> bool:
+        return tower in self.towers
+
+    def schedule(self, classes: int, images: int, shots: int) -> Schedule:
+        c = self.config
+        steps = c.steps
+        if steps is None:
+            steps = c.steps_per_shot * drawn_shots(shots, images, classes)
+        return Schedule(steps, lambda step: cosine(step, steps, c.lr, c.floor_lr), c.batch)
+
+    def start(self, task: Task) -> dict[str, Tensor]:
+        names = self.chosen(task.backbone)
+        if not names:
+            raise NotApplicable(f"{self.name}: {task.backbone.name} has no such parameters")
+        self.towers = {name.partition(".")[0] for name in names}
+        parameters = task.backbone.parameters
+        return {name: torch.zeros_like(parameters[name]) for name in names}
+
+    def during(self, step: Step) -> AbstractContextManager[Any]:
+        return step.task.backbone.shift(self.tensors)
+
+    def image_features(self, step: Step) -> Tensor:
+        if not self.adapts("vision"):
+            return step.frozen.features
+        return step.task.backbone.encode_image(step.images)
+
+    def text_features(self, step: Step) -> Tensor:
+        task = step.task
+        if not self.adapts("text"):
+            return task.text_features
+        return task.backbone.text_features(task.classes)
+
+    def classifier(
+        self, task: Task, state: Mapping[str, Tensor], measured: dict[str, float]
+    ) -> Classifier:
+        return ShiftedClassifier(task.backbone, task.classes, state, self.config.scale, measured)
+
+
+@dataclass
+class ShiftedClassifier(Classifier):
+    """logits = τ f·t_c of the encoders at θ₀ + α·Δ; other names pass through the same encoder."""
+
+    backbone: Backbone
+    classes: Classes
+    deltas: Mapping[str, Tensor]
+    scale: float = 1.0
+    measured: dict[str, float] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def __post_init__(self) -> None:
+        self.trainable = sum(delta.numel() for delta in self.deltas.values())
+        self.adapts_images = any(name.startswith("vision") for name in self.deltas)
+        with self.backbone.shift(self.deltas, self.scale):
+            self.text = self.backbone.text_features(self.classes)
+
+    @torch.no_grad()
+    def logits(self, batch: Batch) -> Tensor:
+        if self.adapts_images:
+            with self.backbone.shift(self.deltas, self.scale):
+                features = self.backbone.encode_image(batch.images)
+        else:
+            features = batch.features
+        return zero_shot_logits(features, self.text, self.backbone.logit_scale)
+
+    def rebind(self, classes: Classes) -> Classifier:
+        return ShiftedClassifier(self.backbone, classes, self.deltas, self.scale)
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(self.deltas)
+
+    def details(self) -> dict[str, float]:
+        return self.measured
