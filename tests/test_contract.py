@@ -25,6 +25,11 @@ METHODS = {
     "tip_adapter_f": {"transfer"},
     "lora": set(),
     "comp_lora": set(),
+    "dora": set(),
+    "flat_lora": set(),
+    "lora_pro": set(),
+    "eva": set(),
+    "kgcoop": set(),
 }
 """Each method, with the first words of the checks that do not apply to it."""
 
