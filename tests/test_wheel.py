@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+
+from harness.plan.expand import make_plan
+from harness.plan.find_suite import find_suite
+from harness.plan.suite import load_suite
 
 pytest.importorskip("setuptools", minversion="77")
 
@@ -90,7 +95,7 @@ def test_a_source_distribution_makes_the_same_wheel(
     assert held(build("wheel", unpacked, tmp_path / "wheel")) == held(wheel)
 
 
-def test_an_installed_wheel_lists_methods_and_plans_suites_by_name(
+def test_an_installed_wheel_plans_the_cells_of_the_checkout_by_name(
     wheel: Path, tmp_path: Path
 ) -> None:
     place, elsewhere = tmp_path / "environment", tmp_path / "elsewhere"
@@ -112,7 +117,7 @@ def test_an_installed_wheel_lists_methods_and_plans_suites_by_name(
     known = {entry.name for entry in entry_points(group="harness.methods")}
     assert len(known) > 5
     assert all(name in methods for name in known)
-    planned = run(harness, "plan", "smoke", cwd=elsewhere, COLUMNS="200")
-    assert "cells to run" in planned
-    assert "zero_shot" in planned
+    planned = json.loads(run(harness, "plan", "smoke", "--json", cwd=elsewhere))
+    ours = make_plan(load_suite(find_suite("smoke"))).cells
+    assert [cell["id"] for cell in planned] == [cell.id for cell in ours]
     assert list(elsewhere.iterdir()) == []
