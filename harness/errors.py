@@ -11,6 +11,11 @@ class HarnessError(ValueError):
     """Bad input. The message quotes it, says where it stands and what would be right."""
 
 
+_MANY = 20
+"""More known words than this are not listed: the nearest few are."""
+_NEAREST = 5
+
+
 class NotHere(HarnessError):
     """A suite names it rightly, and this machine does not have it: images, lists, weights."""
 
@@ -39,10 +44,21 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """' (did you mean "rank"?)' for the nearest known word, else the known words, else ''."""
+    """' (did you mean "rank"?)' for the nearest known word, else the known words (of many, the
+    five nearest), else ''."""
     known = sorted(known)
     folded = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
     if near:
         return f' (did you mean "{folded[near[0]]}"?)'
+    if len(known) > _MANY:
+        nearest = difflib.get_close_matches(word.lower(), folded, n=_NEAREST, cutoff=0)
+        return f" (nearest: {', '.join(folded[name] for name in nearest)})"
     return f" (known: {', '.join(known)})" if known else ""
+
+
+def few(items: Iterable[object], shown: int = 5) -> str:
+    """'a, b, c and 12 more': the first `shown`, and how many there are beside them."""
+    names = [str(item) for item in items]
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

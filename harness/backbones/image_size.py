@@ -1,4 +1,4 @@
-"""Weights that were trained at another image size, told from the shapes in their file's header."""
+"""Weights that were trained at another image size, told from their shapes."""
 
 from __future__ import annotations
 
@@ -6,31 +6,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from harness.backbones.spec import BackboneError, BackboneSpec
 
 POSITIONS = "visual.positional_embedding"
 
 
-def check_image_size(path: Path, config: Mapping[str, Any], spec: BackboneSpec) -> None:
+def check_image_size(
+    path: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any], spec: BackboneSpec
+) -> None:
     """Refuse weights whose image positions are not as many as the architecture has.
 
-    Read from the header of a safetensors file, without the weights; for the plain ViT towers of
-    open_clip (one learnt position per patch, and one for the class token). Whatever else does not
-    fit is refused when the weights are loaded.
+    For the plain ViT towers of open_clip (one learnt position per patch, and one for the class
+    token). Whatever else does not fit is refused by `checkpoint.fitted`.
 
     Raises:
         BackboneError: names both shapes, and the architecture that the weights fit, if there is.
     """
     vision = config["vision_cfg"]
     here = positions(vision)
-    if path.suffix != ".safetensors" or here is None:
+    if here is None or POSITIONS not in weights or weights[POSITIONS].ndim != 2:
         return
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        if POSITIONS not in file.keys():  # a safetensors file is no mapping
-            return
-        rows, width = file.get_slice(POSITIONS).get_shape()
+    rows, width = weights[POSITIONS].shape
     if rows != here:
         raise BackboneError(
             f"{path}: {POSITIONS} has shape {(rows, width)}, {spec.model} at "

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import torch
 
 from harness.backbones.backbone import Backbone, Precision
+from harness.backbones.checkpoint import fitted, read_weights
 from harness.backbones.image_size import check_image_size
 from harness.backbones.plugin import plugin_parts
 from harness.backbones.remote_code import refuse_remote_code
@@ -84,11 +85,26 @@ def preflight(spec: BackboneSpec, device: str = "auto", precision: str = "fp32")
     """
     check_device(device, precision)
     if spec.model.startswith(HUB) or is_open_clip(spec):
-        config, _ = architecture(spec)
-        if spec.pretrained != RANDOM:
-            check_image_size(weights_file(spec), config, spec)
+        check_weights(spec)
     else:
         weights_fingerprint(spec)
+
+
+def check_weights(spec: BackboneSpec) -> None:
+    """What `load_backbone` would refuse of an open_clip model, by its weights' names and shapes.
+
+    Raises:
+        BackboneError: as `architecture`, `weights_file`, `read_weights` and `fitted`.
+    """
+    config, _ = architecture(spec)
+    if spec.pretrained == RANDOM:
+        return
+    path = weights_file(spec)
+    weights = read_weights(path, "meta")
+    check_image_size(path, weights, config, spec)
+    with torch.device("meta"):
+        model = _build(config, spec)
+    fitted(weights, model, path, spec.model)
 
 
 def _notes(spec: BackboneSpec, preprocess: dict[str, Any]) -> tuple[str, ...]:
@@ -150,8 +166,9 @@ def _open_clip(spec: BackboneSpec) -> Parts:
         model = _build(config, spec)
     if spec.pretrained != RANDOM:
         path = weights_file(spec)
-        check_image_size(path, config, spec)
-        _load_weights(model, path, spec)
+        weights = read_weights(path)
+        check_image_size(path, weights, config, spec)
+        model.load_state_dict(fitted(weights, model, path, spec.model))
     return Parts(model, _tokenizer(config, spec), preprocess, fingerprint)
 
 
@@ -202,31 +219,6 @@ def _build(config: dict[str, Any], spec: BackboneSpec) -> Any:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise BackboneError(f"{spec.name}: open_clip cannot build it here: {reason}") from error
-
-
-def _load_weights(model: Any, path: Path, spec: BackboneSpec) -> None:
-    """Strictly, without executing anything from the file, and without resizing positions."""
-    from open_clip.factory import load_checkpoint, load_state_dict
-
-    try:
-        found = load_state_dict(str(path), weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise BackboneError(f"{path}: not a file of plain tensors ({reason})") from error
-    wanted = model.state_dict()
-    for name in ("visual.positional_embedding", "positional_embedding"):
-        if name in found and name in wanted and found[name].shape != wanted[name].shape:
-            raise BackboneError(
-                f"{path}: {name} has shape {tuple(found[name].shape)}, {spec.model} at "
-                f"{model.visual.image_size} pixels needs {tuple(wanted[name].shape)}; use the "
-                "architecture that the weights were trained in"
-            )
-    del found
-    try:
-        load_checkpoint(model, str(path), strict=True, weights_only=True)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise BackboneError(f"{path} does not fit {spec.model}: {reason}") from error
 
 
 def _tokenizer(config: dict[str, Any], spec: BackboneSpec) -> Any:

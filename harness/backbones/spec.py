@@ -8,16 +8,23 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from harness.errors import HarnessError
+from harness.backbones.folders import about_folder
+from harness.errors import HarnessError, NotHere
 from harness.wording import or_name
 
 EMBEDDED = "glyphs"
 HUB = "hf-hub:"
 RANDOM = "random"
+LOCAL = "local-dir:"
+"""How open_clip names a folder that holds a model; refused here, with the way that works."""
 
 
 class BackboneError(HarnessError):
     """A backbone that cannot be loaded as asked for; the message says what to do about it."""
+
+
+class MissingWeights(BackboneError, NotHere):
+    """Weights that are named rightly and are not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +116,29 @@ class BackboneSpec(BaseModel):
         return self.model if self.checkpoint is None else f"{self.model}/{self.checkpoint.name}"
 
     def resolve(self, base: Path) -> BackboneSpec:
-        """The same with `checkpoint`, and a model given as `file.py:function`, made absolute."""
+        """The same with `checkpoint`, and a model given as `file.py:function`, made absolute.
+
+        Raises:
+            BackboneError: the model is a folder; the message says what to write instead.
+        """
         from harness.registry import absolute
 
+        self._refuse_folder(base)
         changes: dict[str, Any] = {"model": absolute(self.model, base)}
         if self.checkpoint is not None:
             changes["checkpoint"] = (base / self.checkpoint.expanduser()).resolve()
         return self.model_copy(update=changes)
+
+    def _refuse_folder(self, base: Path) -> None:
+        path = (base / Path(self.model.removeprefix(LOCAL)).expanduser()).resolve()
+        looks = self.model.startswith((LOCAL, ".", "/", "~"))
+        if self.model and path.is_dir() and (looks or "/" in self.model):
+            raise BackboneError(about_folder(path))
+        if self.model.startswith(LOCAL):
+            raise BackboneError(
+                f"{self.model}: a folder by {LOCAL} is not read here; write "
+                "{model: ARCHITECTURE, checkpoint: PATH} with open_clip's name of the architecture"
+            )
 
 
 def describe_backbones() -> list[tuple[str, str]]:

@@ -11,11 +11,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.backbones.spec import EMBEDDED, HUB, RANDOM, BackboneError, BackboneSpec
+from harness.backbones.folders import about_folder
+from harness.backbones.spec import (
+    EMBEDDED,
+    HUB,
+    RANDOM,
+    BackboneError,
+    BackboneSpec,
+    MissingWeights,
+)
 
 HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 HUB_CONFIG = "open_clip_config.json"
-FORMATS = (".safetensors", ".pt", ".pth", ".bin")
+FORMATS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 
 
 def weights_fingerprint(spec: BackboneSpec) -> str:
@@ -70,8 +78,10 @@ def weights_file(spec: BackboneSpec) -> Path:
         BackboneError: missing, of an unknown format, or not to be fetched from this machine.
     """
     if spec.checkpoint is not None:
+        if spec.checkpoint.is_dir():
+            raise BackboneError(f"checkpoint {about_folder(spec.checkpoint)}")
         if not spec.checkpoint.is_file():
-            raise BackboneError(f"checkpoint {spec.checkpoint}: no such file")
+            raise MissingWeights(f"checkpoint {spec.checkpoint}: no such file")
         if spec.checkpoint.suffix not in FORMATS:
             raise BackboneError(
                 f"checkpoint {spec.checkpoint}: weights are read from {', '.join(FORMATS)} files"
@@ -146,13 +156,13 @@ def _from_url(config: dict[str, Any], spec: BackboneSpec) -> Path:
         raise _missing(config.get("url", ""), spec, str(error)) from error
 
 
-def _missing(url: str, spec: BackboneSpec | None, reason: str) -> BackboneError:
+def _missing(url: str, spec: BackboneSpec | None, reason: str) -> MissingWeights:
     if spec is None:
         where = "and put it into this machine's Hugging Face cache (HF_HOME)"
     else:
         keys = f"model: {spec.model}, pretrained: {spec.pretrained}, checkpoint: PATH"
         where = f"and name the file in the suite: backbone: {{{keys}}}"
-    return BackboneError(
+    return MissingWeights(
         f"weights are not on this machine and cannot be fetched ({reason}). "
         f"On a connected machine fetch {url} {where}"
     )

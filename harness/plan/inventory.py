@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.backbones.spec import HUB, BackboneError, BackboneSpec
+from harness.backbones.spec import BackboneError, BackboneSpec
 from harness.datasets.columns import columns_of
 from harness.datasets.dataset import Dataset
 from harness.datasets.fetch.remedies import remedy
@@ -96,16 +96,20 @@ def take_inventory(suite: SuiteFile) -> Inventory:
 def _weights(spec: BackboneSpec, where: Where) -> str | Missing:
     from harness.backbones.weights import is_open_clip, weights_fingerprint
 
-    if is_open_clip(spec):
-        from harness.backbones.load import architecture
-
-        architecture(spec)  # an unknown name or wrong activation is wrong wherever the suite runs
-    elif not spec.model.startswith(HUB):
-        return weights_fingerprint(spec)  # embedded or a third party's: there is nothing to fetch
     try:
+        if is_open_clip(spec):
+            from harness.backbones.load import architecture, check_weights
+
+            # An unknown name or wrong activation is wrong wherever the suite runs; so is a file
+            # that does not hold the model's weights.
+            architecture(spec)
+            if spec.checkpoint is not None:
+                check_weights(spec)
         return weights_fingerprint(spec)
-    except BackboneError as error:
+    except NotHere as error:
         remedy = "plan once while connected, or name a local file: backbone: {…, checkpoint: PATH}"
+        if spec.checkpoint is not None:
+            remedy = f"put the file there, or mend the path: {spec.checkpoint}"
         return Missing(f"weights {spec.name}", where, str(error), remedy)
 
 

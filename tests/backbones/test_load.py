@@ -114,7 +114,7 @@ def test_nothing_in_a_checkpoint_is_executed(
         pickle.dump({"state_dict": Bomb()}, file)
     torch.save({"state_dict": Bomb()}, "zip.pt")
     for name in ("bomb.pt", "zip.pt"):
-        with pytest.raises(BackboneError, match=f"{name}: not a file of plain tensors"):
+        with pytest.raises(BackboneError, match=f"{name}: (holds|not a file of plain tensors)"):
             load_backbone(spec(checkpoint=tmp_path / name))
     assert not Path("exploded").exists()
 
