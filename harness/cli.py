@@ -1,11 +1,12 @@
 """The command line: verbs only. Nothing heavy is imported until a verb runs.
 
 Exit status: 0 all well; 1 failed cells remain (or a check did not pass); 2 bad input or usage;
-130 interrupted.
+130 interrupted, 143 and 129 ended by SIGTERM or SIGHUP; 141 the reader of a pipe has gone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import click
 
 from harness import __version__
 from harness.errors import HarnessError, RunStopped, full_disk
+from harness.verbs.ends import INTERRUPTED, Ended, Verbs, print_anything
 
 
 def _found(context: click.Context, parameter: click.Parameter, word: str) -> Path:
@@ -40,7 +42,9 @@ ONLY = click.option(
 ROOM = "; what was finished is kept: make room and run the same command to go on"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="harness")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(debug: bool) -> None:
@@ -175,15 +179,18 @@ def data_fetch(**options: Any) -> None:
 def main() -> None:
     """Entry point: turns errors into one message and an exit status."""
     debug = "--debug" in sys.argv
+    print_anything()
     try:
         cli.main(standalone_mode=False)
     except HarnessError as error:
         _leave(str(error), 2, debug)
+    except Ended as error:
+        _leave(str(error), error.status, debug)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        _leave("interrupted; what was finished is kept, run the same command to go on", 130, debug)
+        _leave(INTERRUPTED, 130, debug)
     except RunStopped as error:
         _leave(str(error), 1, debug)
     except OSError as error:
@@ -197,7 +204,8 @@ def _leave(message: str, status: int, debug: bool) -> None:
         import traceback
 
         traceback.print_exc()
-    click.echo(f"harness: {message}", err=True)
+    with contextlib.suppress(OSError):  # a terminal that has gone
+        click.echo(f"harness: {message}", err=True)
     sys.exit(status)
 
 

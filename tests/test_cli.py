@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -123,28 +120,6 @@ def test_a_missing_image_is_named_and_the_rest_of_the_grid_runs(tmp_path: Path) 
     assert ran.returncode == 1
     assert str(truncated) in ran.stdout
     assert "3 failed" in ran.stdout
-
-
-def test_ctrl_c_ends_with_130_and_keeps_what_is_done(suite: Path, tmp_path: Path) -> None:
-    suite.write_text(SMALL.replace("seeds: [1]", f"seeds: {list(range(60))}"))
-    command = [sys.executable, "-m", "harness.cli", "run", suite, "--results", tmp_path / "r"]
-    process = subprocess.Popen(
-        [*map(str, command), "--executor", "serial"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # A job in the background has SIGINT ignored, and hands that on; a terminal has not.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    cells = tmp_path / "r" / "cells"
-    deadline = time.monotonic() + 120
-    while not (cells.is_dir() and len(os.listdir(cells)) >= 3):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert b"run the same command to go on" in errors and b"Traceback" not in errors
-    assert not list(cells.glob(".*")), "no part of a file is left"
 
 
 def test_draw_prints_the_coop_draw(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -150,6 +151,7 @@ def _connect(settings: Settings) -> None:
         "logging_level": logging.ERROR,
         "log_to_driver": False,
     }
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if settings.address is not None:
             ray.init(address=settings.address, **common)
@@ -164,6 +166,9 @@ def _connect(settings: Settings) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = settings.address or "a local cluster"
         raise HarnessError(f"Ray could not be reached at {where}: {_first_line(error)}") from error
+    finally:
+        for number, handler in handlers.items():  # Ray takes SIGTERM for itself
+            signal.signal(number, handler)
 
 
 def _gpus_per_worker(settings: Settings) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from harness.datasets.draws import Episode, draw, read_split, to_json_lines
 from harness.errors import HarnessError
 from harness.plan.cell import Cell
 from harness.plan.expand import Plan
+from harness.verbs.ends import print_data
 
 NAMED = 3
 """How many cells or draws an error names; it counts all of them."""
@@ -44,11 +43,7 @@ def print_draw(
             raise HarnessError(f"{source}: a split file needs --shots and --seed")
         splits = read_split(source)
         episode = draw(splits["train"], splits.get("val", ()), shots, seed, sampler or "coop")
-    try:
-        sys.stdout.write(to_json_lines(episode))
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as in `harness draw … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print_data(to_json_lines(episode))
     return 0
 
 
