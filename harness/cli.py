@@ -39,6 +39,7 @@ ONLY = click.option(
     metavar="KEY=VALUE",
     help="Restrict to cells by label, method, dataset, shots or seed; commas for several.",
 )
+KINDS = ["methods", "measures", "datasets", "backbones", "suites"]
 ROOM = "; what was finished is kept: make room and run the same command to go on"
 
 
@@ -116,10 +117,31 @@ def report(**options: Any) -> None:
     sys.exit(report_suite(**options))
 
 
+@cli.command()
+@SUITE
+@RESULTS
+@click.option(
+    "--measure",
+    multiple=True,
+    metavar="NAME|file.py:fn",
+    help="A measure to compute, once or more.  [default: those of every record]",
+)
+@click.option("--images", is_flag=True, help="Also write a row per image and a row per class.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
+@ONLY
+def score(**options: Any) -> None:
+    """Compute measures of SUITE's cells from kept logits (`keep_logits: true`); nothing is run.
+
+    What the records say is verified on the way."""
+    from harness.verbs.score import score_suite
+
+    sys.exit(score_suite(**options))
+
+
 @cli.command("list")
-@click.argument("what", type=click.Choice(["methods", "datasets", "backbones", "suites"]))
+@click.argument("what", type=click.Choice(KINDS))
 def list_(what: str) -> None:
-    """List what is known: methods, datasets, backbones or suites."""
+    """List what is known of one kind."""
     from harness.verbs.show import show_list
 
     sys.exit(show_list(what))

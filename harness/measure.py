@@ -15,6 +15,8 @@ from numbers import Real
 
 from torch import Tensor
 
+from harness.errors import HarnessError
+
 PERCENT = "percent points"
 
 Function = Callable[["Scored"], "float | None"]
@@ -52,6 +54,10 @@ class Scored:
         return Scored(self.logits.clone(), frozen, self.labels.clone(), self.classes, counts)
 
 
+class MeasureError(HarnessError):
+    """A measure failed or returned no number; names it."""
+
+
 @dataclass(frozen=True)
 class Measure:
     """A named function of what was scored; None where it has no meaning there."""
@@ -74,13 +80,18 @@ class Measure:
         """The measure of `scored`.
 
         Raises:
-            ValueError: the function returned something else than a finite number or None.
+            MeasureError: the function failed, or returned something else than a finite number or
+                None.
         """
-        found = self.function(scored)
+        try:
+            found = self.function(scored)
+        except Exception as error:  # somebody else's code
+            what = f"{type(error).__name__}: {error}"
+            raise MeasureError(f'measure "{self.name}": {what}') from error
         value = found.item() if isinstance(found, Tensor) and found.numel() == 1 else found
         if value is None or (_is_number(value) and math.isfinite(value)):
             return value
-        raise ValueError(f'measure "{self.name}" returned {found!r}, expected a finite number')
+        raise MeasureError(f'measure "{self.name}" returned {found!r}, expected a finite number')
 
 
 def measure(

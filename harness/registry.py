@@ -88,7 +88,7 @@ def _from_file(path: Path, name: str) -> Any:
         line = getattr(error, "lineno", None) or _line_in(error, path)
         raise HarnessError(f"{path}:{line}: {type(error).__name__}: {error}") from error
     if not hasattr(module, name):
-        public = [n for n, v in vars(module).items() if isinstance(v, type) and n[0] != "_"]
+        public = [n for n, v in vars(module).items() if callable(v) and n[0] != "_"]
         raise HarnessError(f'{path} does not define "{name}"{did_you_mean(name, public)}')
     return getattr(module, name)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,21 @@ from small_suite import SMALL, MakePlan
 from harness.plan.expand import Plan, make_plan
 from harness.plan.suite import load_suite
 
+ROOT = Path(__file__).parents[1]
+
 torch.set_num_threads(1)
 
 # Machines are shared and slow at times: how long an example takes says nothing of the code.
 settings.register_profile("patient", settings(deadline=None))
 settings.load_profile("patient")
+
+
+def pytest_sessionstart() -> None:
+    """Entry points are read from what was installed, which an edit of pyproject.toml leaves old."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    for group, names in declared.items():
+        if missing := set(names) - {entry.name for entry in entry_points(group=group)}:
+            pytest.exit(f"{group}: {sorted(missing)} are not installed: pip install -e . again", 2)
 
 
 @pytest.fixture

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from running import Run
 
+from harness.cli import cli
 from harness.contract import run_contract
 from harness.contract.toy import tiny_backbone
 from harness.plan.expand import make_plan
@@ -70,6 +74,22 @@ def test_the_data_set_entry_is_understood(tmp_path: Path) -> None:
     suite.write_text(TINY.replace("datasets: [digits]\n", entry))
     (spec,) = load_suite(suite).suite.datasets
     assert (spec.name, spec.kind) == ("mine", "folder")
+
+
+def test_the_measures_are_computed_from_kept_logits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "path/to").mkdir(parents=True)
+    (tmp_path / "path/to/likelihood.py").write_text(block("Add a measure", "python"))
+    (tmp_path / "my_suite.yaml").write_text(TINY + "keep_logits: true\n")
+    Run(make_plan(load_suite(tmp_path / "my_suite.yaml")), tmp_path / "results")
+    command = block("Add a measure", "sh").split()
+    done = CliRunner().invoke(cli, [*command[1:], "--measure", "path/to/likelihood.py:rare_gain"])
+    assert done.exit_code == 0, done.output
+    text = Path("results/reports/my_suite/measures.csv").read_text()
+    (row,) = csv.DictReader(text.splitlines())
+    assert 1 < float(row["nll"]) < 5 and float(row["rare_gain"]) == 0.0, "zero-shot changes nothing"
 
 
 def test_the_report_runs_on_an_empty_store(

@@ -96,7 +96,7 @@ def measured(scored: Scored, others: Sequence[Measure] = ()) -> dict[str, float]
     """The standard measures and `others` by name, without those that have no meaning here.
 
     Raises:
-        ValueError: a measure did not return a finite number or None.
+        MeasureError: a measure failed, or did not return a finite number or None.
     """
     found = {one.name: one(scored) for one in STANDARD}
     # A copy: a measure may write into what it is given.

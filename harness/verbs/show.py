@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -137,12 +138,14 @@ def show_list(what: str) -> int:
     """Print the known methods, data sets, backbones or suites."""
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, show_header=False)
-    for row in {
+    kinds: dict[str, Callable[[], Sequence[tuple[str, ...]]]] = {
         "methods": _methods,
+        "measures": _measures,
         "datasets": _datasets,
         "backbones": _backbones,
         "suites": _suites,
-    }[what]():
+    }
+    for row in kinds[what]():
         table.add_row(*(escape(word) for word in row))
     console.print(table)
     return 0
@@ -155,6 +158,17 @@ def _methods() -> list[tuple[str, str]]:
         summary = (method.__doc__ or "").strip().splitlines()[0] if method.__doc__ else ""
         rows.append((name, f"{summary} [{method.note}]" if method.note else summary))
     return rows
+
+
+def _measures() -> list[tuple[str, str, str]]:
+    from harness.plan.measures import MEASURES, find_measure
+
+    better = {True: "higher is better", False: "lower is better", None: ""}
+    found = [find_measure(name) for name in sorted(registry.plugins(MEASURES))]
+    return [
+        (one.name, ", ".join(filter(None, (one.unit, better[one.higher_is_better]))), one.summary)
+        for one in found
+    ]
 
 
 def _datasets() -> list[tuple[str, str]]:
