@@ -13,6 +13,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -103,6 +104,20 @@ class Task:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     progress: Callable[[int, int], None] = lambda step, steps: None
     """Called as progress(step, steps) during training."""
+    raw_text: Callable[[], Tensor] | None = field(default=None, repr=False)
+    """Where `raw_text_features` come from, if they are known; else the backbone encodes them."""
+
+    @cached_property
+    def raw_text_features(self) -> Tensor:
+        """(P, C, d) text features of `classes` under each of P templates, unnormalised.
+
+        Of pre-computed ones the rows as they are in the file, P = 1; where those are of unit
+        length, their norms are not known.
+        """
+        if self.raw_text is not None:
+            return self.raw_text()
+        with torch.no_grad():
+            return self.backbone.raw_text_features(self.classes)
 
 
 class Classifier(ABC):

@@ -15,7 +15,7 @@ from harness.datasets import DatasetError, DatasetSpec, load_dataset
 from harness.features.cache import FeatureCache
 from harness.features.encode import BATCH, encode, to_tensor
 from harness.features.prefetch import prefetched
-from harness.run.evaluation import image_features
+from harness.run.frozen import image_features
 
 
 def test_results_come_in_order_and_the_next_is_made_meanwhile() -> None:

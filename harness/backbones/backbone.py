@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from harness.backbones.adaptable import Adaptable
 from harness.backbones.changes import Hooks
+from harness.backbones.ensemble import ensemble
 from harness.backbones.image_tokens import token_entries
 from harness.backbones.packing import Packing, pack
 from harness.backbones.prompts import PromptRules, check_learnt
@@ -129,17 +129,21 @@ class Backbone(Adaptable):
             self._rules.check_length(ids, repr(prompt))
         return self.encode_prompts(framed)
 
+    def raw_text_features(self, classes: Classes) -> Tensor:
+        """(P, C, d) features of the class names under each of P templates, unnormalised.
+
+        An underscore in a class name becomes a space.
+        """
+        names = [name.replace("_", " ") for name in classes.names]
+        views = [[template.format(name) for name in names] for template in classes.templates]
+        return torch.stack([self.encode_text(view) for view in views])
+
     def text_features(self, classes: Classes) -> Tensor:
         """(C, d) unit-length features: over templates, the normalised mean of normalised features.
 
         An underscore in a class name becomes a space.
         """
-        names = [name.replace("_", " ") for name in classes.names]
-        views = [
-            F.normalize(self.encode_text([template.format(name) for name in names]), dim=-1)
-            for template in classes.templates
-        ]
-        return views[0] if len(views) == 1 else F.normalize(torch.stack(views).mean(0), dim=-1)
+        return ensemble(self.raw_text_features(classes))
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of `text`, without start and end tokens."""

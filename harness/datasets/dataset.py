@@ -132,6 +132,10 @@ class Dataset(ABC):
         """(C, d) unit-length pre-computed text features in label order, or None."""
         return None
 
+    def raw_text_features(self) -> NDArray[np.float32] | None:
+        """(C, d) pre-computed text features as they were given, of any length, or None."""
+        return self.text_features()
+
 
 def digest(class_names: Sequence[str], splits: Mapping[str, Iterable[Item]], content: Any) -> str:
     """SHA-256 (hex) of canonical JSON: class names, items of every split, and `content`.

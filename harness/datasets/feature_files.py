@@ -35,6 +35,8 @@ Arrays = Mapping[str, NDArray[Any]]
 LARGE = 2**26
 """Bytes (64 MiB) from which on a folder's fingerprint is remembered."""
 
+TINY = np.finfo(np.float32).tiny
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureDataset(Dataset):
@@ -44,7 +46,7 @@ class FeatureDataset(Dataset):
 
     splits: Mapping[str, Rows]
     text: NDArray[np.float32] | None
-    """(C, d), unit length."""
+    """(C, d), as they are in the file."""
     known: str | None = None
     """The fingerprint, where it is known already."""
 
@@ -74,8 +76,16 @@ class FeatureDataset(Dataset):
     def _check_labels(self) -> None:
         """Nothing: `load_features` has checked them, a whole array at a time."""
 
-    def text_features(self) -> NDArray[np.float32] | None:
+    def raw_text_features(self) -> NDArray[np.float32] | None:
         return self.text
+
+    def text_features(self) -> NDArray[np.float32] | None:
+        if self.text is None:
+            return None
+        # A zero row stays one, and is refused by name when the features are first used.
+        norms = np.linalg.norm(self.text, axis=1, keepdims=True)
+        unit: NDArray[np.float32] = self.text / np.maximum(norms, TINY)
+        return unit
 
 
 def load_features(
@@ -208,12 +218,11 @@ def _check_finite(rows: Rows, path: Path) -> None:
 
 
 def _text_rows(path: Path, names: Sequence[str], width: int) -> dict[int, NDArray[np.float32]]:
-    """Unit-length text features by label, for the classes whose name is found."""
+    """Text features by label, for the classes whose name is found."""
     arrays = _read_arrays(path)
     emb = _need(arrays, "emb", path).astype(np.float32)
     if emb.ndim != 2 or emb.shape[1] != width:
         raise DatasetError(f"{path}: emb is {emb.shape}, the image features have width {width}")
-    emb = emb / np.linalg.norm(emb, axis=1, keepdims=True)
     if "names" not in arrays:
         if len(emb) != len(names):
             raise DatasetError(f"{path}: {len(emb)} rows for {len(names)} classes, and no names")

@@ -50,7 +50,12 @@ class HalfDataset(Dataset):
         return self.parent.features(self._parents(items))
 
     def text_features(self) -> NDArray[np.float32] | None:
-        every = self.parent.text_features()
+        return self._own(self.parent.text_features())
+
+    def raw_text_features(self) -> NDArray[np.float32] | None:
+        return self._own(self.parent.raw_text_features())
+
+    def _own(self, every: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         return None if every is None else every[self.labels.start : self.labels.stop]
 
     def _parents(self, items: Sequence[Item]) -> list[Item]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 
+from harness.backbones import BackboneError
 from harness.datasets import DatasetError
 from harness.errors import full_disk
 from harness.measure import Scored
@@ -229,7 +230,7 @@ def _kind(error: BaseException) -> Kind:
         return "memory"
     if isinstance(error, StaleWorker) or device_lost(error):
         return "infrastructure"
-    if isinstance(error, DatasetError | OSError):
+    if isinstance(error, DatasetError | BackboneError | OSError):
         return "data"
     return "method"
 

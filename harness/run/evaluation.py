@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harness.datasets import Dataset, DatasetError, Item
+from harness.datasets import Dataset, Item
 from harness.features.cache import FeatureCache
-from harness.features.encode import BATCH, encode, encoder_key, to_tensor
-from harness.features.prefetch import prefetched
+from harness.features.encode import BATCH
 from harness.measure import Scored
+from harness.run.frozen import image_features, pixels, text_of
 from harness.run.support import LazyBatch
 from harness.task import Classes, Classifier, zero_shot_logits
 
@@ -98,11 +98,11 @@ class Evaluation:
         None where there are no text features, and so no frozen classifier.
         """
         if self._frozen is None:
-            text = text_features(self._dataset, self.classes, self._backbone, self._cache)
+            text = text_of(self._dataset, self.classes, self._backbone, self._cache)
             if text is None:
                 return None
             parts = [
-                zero_shot_logits(batch.features, text, self._backbone.logit_scale).float()
+                zero_shot_logits(batch.features, text.features, self._backbone.logit_scale).float()
                 for batch in self.batches()
             ]
             self._frozen = torch.cat(parts).cpu()
@@ -136,60 +136,3 @@ class Evaluation:
         if self._pixels is not None:
             self._pixels[start] = images
         return images
-
-
-def pixels(dataset: Dataset, items: Sequence[Item], backbone: Backbone) -> Tensor:
-    """(n, 3, H, W) images under the test-time preprocessing, on the backbone's device."""
-    return to_tensor(dataset.read(items), backbone)
-
-
-@torch.no_grad()
-def image_features(
-    dataset: Dataset, items: Sequence[Item], backbone: Backbone, cache: FeatureCache
-) -> Tensor:
-    """(n, d) features of the plain view of `items`: pre-computed ones, or the frozen encoder's."""
-    if not dataset.has_pixels:
-        return torch.from_numpy(dataset.features(items))
-    key = {
-        **encoder_key(backbone),
-        "dataset": dataset.fingerprint,
-        "items": [item.impath for item in items],
-        "view": "plain",
-    }
-
-    def compute() -> Tensor:
-        chunks = (items[start : start + BATCH] for start in range(0, len(items), BATCH))
-        images = prefetched(lambda chunk: pixels(dataset, chunk, backbone), chunks)
-        return torch.cat([encode(batch, backbone) for batch in images])
-
-    return cache.get(key, compute)
-
-
-@torch.no_grad()
-def text_features(
-    dataset: Dataset, classes: Classes, backbone: Backbone, cache: FeatureCache
-) -> Tensor | None:
-    """(C, d) unit-length: the data set's own where it brings them, else the frozen encoder's.
-
-    None where neither is there.
-
-    Raises:
-        DatasetError: the data set's image features are not of the backbone's width.
-    """
-    given = dataset.text_features()
-    if given is not None:
-        return torch.from_numpy(given).to(backbone.device)
-    if not backbone.has_encoder:
-        return None
-    if not dataset.has_pixels:
-        width = dataset.features(dataset.items("test")[:1]).shape[1]
-        if width != backbone.feature_dim:
-            raise DatasetError(
-                f"{dataset.name}: its features have width {width}, {backbone.name} makes "
-                f"{backbone.feature_dim}: say which model they come from, backbone: "
-                f"{{features: NAME, feature_dim: {width}, logit_scale: 100}}"
-            )
-    names = {"names": list(classes.names), "templates": list(classes.templates)}
-    # By name as well: a tokenizer is no part of the weights.
-    key = {**encoder_key(backbone), "backbone": backbone.name, "text": names}
-    return cache.get(key, lambda: backbone.text_features(classes)).to(backbone.device)

@@ -16,6 +16,7 @@ from harness.datasets.spec import DatasetSpec
 from harness.plan.cell import Cell
 from harness.plan.variants import build_config
 from harness.run.evaluation import Evaluation
+from harness.run.frozen import Text
 from harness.run.resources import Resources, check_same
 from harness.run.support import Drawn, FeatureSupport, ImageSupport, TextlessTask
 from harness.task import Classes, Method, Support, Task
@@ -89,15 +90,15 @@ class Prepared:
     def task(self) -> Task:
         """What the method sees. Each call gives a fresh generator of the same seed."""
         cell, draw, text = self.cell, self.draw, self._text
-        # A copy: a method may train what it is given.
-        kind, own = (TextlessTask, torch.empty(0, 0)) if text is None else (Task, text.clone())
-        return kind(
+        return (TextlessTask if text is None else Task)(
             classes=Classes(self._data.class_names, cell.templates),
             shots=cell.shots,
             support=self._support(draw.train, draw.id),
             val=self._support(draw.val, draw.val_id) if cell.access.sees_val else None,
             backbone=self.backbone,
-            text_features=own,
+            # Copies: a method may train what it is given.
+            text_features=torch.empty(0, 0) if text is None else text.features.clone(),
+            raw_text=None if text is None else text.raw.clone,
             generator=seeds.generator("train", cell.dataset, cell.shots, cell.seed, self._named),
             device=self.backbone.device,
         )
@@ -116,7 +117,7 @@ class Prepared:
         return self._checked(self._adapted, self.cell.identity["dataset"]["fingerprint"])
 
     @property
-    def _text(self) -> torch.Tensor | None:
+    def _text(self) -> Text | None:
         return self._resources.text(self._adapted, self.cell.templates, self.backbone)
 
     def _checked(self, spec: DatasetSpec, fingerprint: str) -> Dataset:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from harness.datasets import Dataset, Item, load_dataset
 from harness.datasets.draws import Episode, draw
@@ -16,7 +15,8 @@ from harness.datasets.spec import DatasetSpec
 from harness.features.cache import FeatureCache
 from harness.plan.cell import Cell
 from harness.plan.methods import find_method, method_source
-from harness.run.evaluation import Evaluation, text_features
+from harness.run.evaluation import Evaluation
+from harness.run.frozen import Text, text_of
 from harness.task import Classes, Method
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Resources:
         self._datasets: dict[DatasetSpec, Dataset] = {}
         self._draws: dict[tuple[object, ...], Episode] = {}
         self._evaluations: dict[tuple[str, DatasetSpec, tuple[str, ...]], Evaluation] = {}
-        self._texts: dict[tuple[str, DatasetSpec, tuple[str, ...]], Tensor | None] = {}
+        self._texts: dict[tuple[str, DatasetSpec, tuple[str, ...]], Text | None] = {}
 
     @property
     def feature_seconds(self) -> float:
@@ -104,13 +104,13 @@ class Resources:
 
     def text(
         self, spec: DatasetSpec, templates: tuple[str, ...], backbone: Backbone
-    ) -> Tensor | None:
-        """(C, d) text features of a data set's classes, where there are any; shared, so copy it."""
+    ) -> Text | None:
+        """Text features of a data set's classes, where there are any; shared, so copy them."""
         key = (_name(backbone), spec, templates)
         if key not in self._texts:
             data = self.dataset(spec)
             classes = Classes(data.class_names, templates)
-            self._texts[key] = text_features(data, classes, backbone, self.support_features)
+            self._texts[key] = text_of(data, classes, backbone, self.support_features)
         return self._texts[key]
 
     def draw(self, cell: Cell, spec: DatasetSpec) -> Episode:

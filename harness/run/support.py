@@ -19,6 +19,7 @@ from harness.features.augment import AugmentSpec
 from harness.features.cache import FeatureCache
 from harness.features.encode import BATCH, encode, encoder_key, to_tensor
 from harness.features.preprocess import augment
+from harness.run.frozen import refuse_faults
 from harness.task import Batch, FeaturesOnlyError, NotApplicable, Support, Task
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class ImageSupport(Support):
             **view,
         }
         found = self._cache.get(key, features)
+        refuse_faults(found, "the features of the support images", self._backbone)
         # A copy: a method may train what it is given, and the cache outlives the cell.
         return found.to(self._backbone.device, copy=True)
 
@@ -129,7 +131,7 @@ class TextlessTask(Task):
     """A task whose classes have no text features: for methods that do not read them."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name == "text_features":
+        if name in ("text_features", "raw_text_features"):
             raise NotApplicable("this data set of features brings no text features")
         return super().__getattribute__(name)
 
