@@ -196,7 +196,9 @@ def quoted(value: Any) -> str:
     except (TypeError, ValueError):
         text = repr(value)
     text = {"Infinity": ".inf", "-Infinity": "-.inf", "NaN": ".nan"}.get(text, text)
-    return text if len(text) <= 60 else text[:57] + "…"
+    if len(text) <= 60:
+        return text
+    return text[:57] + ('…"' if text.startswith('"') else "…")
 
 
 def _plain(value: Any) -> str:

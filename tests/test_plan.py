@@ -143,7 +143,11 @@ def test_done_failed_stale_and_new(plan_of: MakePlan) -> None:
         ("[digits, georgian]", "[glyph_names]", [":2:", 'no "train" split', "retention"]),
         ("- zero_shot", "- {name: lora, search: {lr: [1.0]}}", [":8:", "only under protocol"]),
         ("- zero_shot", "- {name: linear_probe, label: LP}", [":9:", "same configuration"]),
-        ("{name: linear_probe}", "{name: linear_probe, config: {C: .inf}}", [":9:", "infinity"]),
+        (
+            "{name: linear_probe}",
+            "{name: linear_probe, config: {C: .inf}}",
+            [":9:", "C: .inf: expected a finite"],
+        ),
         ("backbone: glyphs", "backbone: glyfs", [":1:", '"glyfs"']),
     ],
 )

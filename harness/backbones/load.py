@@ -12,6 +12,7 @@ import torch
 from harness.backbones.backbone import Backbone, Precision
 from harness.backbones.checkpoint import fitted, read_weights
 from harness.backbones.image_size import check_image_size
+from harness.backbones.notes import notes_of
 from harness.backbones.plugin import plugin_parts
 from harness.backbones.remote_code import refuse_remote_code
 from harness.backbones.spec import EMBEDDED, HUB, RANDOM, BackboneError, BackboneSpec, Parts
@@ -59,7 +60,7 @@ def load_backbone(
         std=tuple(given["std"]),
         device=where,
         precision=precision,  # type: ignore[arg-type]  # checked above
-        notes=_notes(spec, given),
+        notes=notes_of(spec, given),
     )
 
 
@@ -105,16 +106,6 @@ def check_weights(spec: BackboneSpec) -> None:
     with torch.device("meta"):
         model = _build(config, spec)
     fitted(weights, model, path, spec.model)
-
-
-def _notes(spec: BackboneSpec, preprocess: dict[str, Any]) -> tuple[str, ...]:
-    notes = ["random weights"] if spec.pretrained == RANDOM else []
-    how, filtered = preprocess.get("resize_mode"), preprocess.get("interpolation")
-    if how not in (None, "shortest"):
-        notes.append(f"trained on images resized by {how!r}; here short side, then centre crop")
-    if filtered not in (None, "bicubic"):
-        notes.append(f"trained on images resized by a {filtered} filter; here bicubic")
-    return tuple(notes)
 
 
 def check_device(device: str, precision: str) -> torch.device:
@@ -169,7 +160,7 @@ def _open_clip(spec: BackboneSpec) -> Parts:
         weights = read_weights(path)
         check_image_size(path, weights, config, spec)
         model.load_state_dict(fitted(weights, model, path, spec.model))
-    return Parts(model, _tokenizer(config, spec), preprocess, fingerprint)
+    return Parts(model, tokenizer_of(config, spec), preprocess, fingerprint)
 
 
 def architecture(spec: BackboneSpec) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -221,7 +212,12 @@ def _build(config: dict[str, Any], spec: BackboneSpec) -> Any:
         raise BackboneError(f"{spec.name}: open_clip cannot build it here: {reason}") from error
 
 
-def _tokenizer(config: dict[str, Any], spec: BackboneSpec) -> Any:
+def tokenizer_of(config: dict[str, Any], spec: BackboneSpec) -> Any:
+    """open_clip's tokenizer of an architecture.
+
+    Raises:
+        BackboneError: it is not on this machine and cannot be fetched.
+    """
     import open_clip
 
     foreign = config["text_cfg"].get("hf_tokenizer_name")

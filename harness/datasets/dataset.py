@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.classes import check_template
 from harness.errors import HarnessError, NotHere
 
 SPLITS = ("train", "val", "test")
@@ -65,10 +66,10 @@ class Dataset(ABC):
 
     def __post_init__(self) -> None:
         for template in self.templates:
-            if "{}" not in template:
-                raise DatasetError(
-                    f'{self.name}: template "{template}" has no "{{}}" for the class name'
-                )
+            try:
+                check_template(template)
+            except ValueError as error:
+                raise DatasetError(f"{self.name}: {error}") from None
         for split in self.splits:
             if split not in SPLITS:
                 raise DatasetError(f'{self.name}: unknown split "{split}", use one of {SPLITS}')

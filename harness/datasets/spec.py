@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from harness.classes import check_templates
 from harness.datasets.catalogue import CATALOGUE
 from harness.datasets.dataset import MissingData
 from harness.registry import absolute
@@ -42,7 +43,7 @@ class DatasetSpec(BaseModel):
     """Folder of the data sets, or of this one; the `.npz` file for features. `$VARIABLES` work."""
     split: str | None = None
     """A split file to use instead of the data set's own."""
-    templates: tuple[str, ...] | None = None
+    templates: Annotated[tuple[str, ...] | None, AfterValidator(check_templates)] = None
     """Prompt templates instead of the data set's own."""
     text: str | None = None
     """Features: `.npz` with text features (`names`, `emb`)."""
@@ -59,16 +60,6 @@ class DatasetSpec(BaseModel):
     @classmethod
     def _from_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
-
-    @field_validator("templates")
-    @classmethod
-    def _one_slot(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if value == ():
-            raise ValueError("give at least one template, or leave the key out")
-        for template in value or ():
-            if template.count("{}") != 1:
-                raise ValueError(f'template "{template}" needs exactly one "{{}}" for the name')
-        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> DatasetSpec:

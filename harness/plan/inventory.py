@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.backbones.spec import BackboneError, BackboneSpec
+from harness.backbones.prompt_limit import PromptLimit
+from harness.backbones.spec import EMBEDDED, BackboneError, BackboneSpec
 from harness.datasets.columns import columns_of
-from harness.datasets.dataset import Dataset
+from harness.datasets.dataset import Dataset, DatasetError
+from harness.datasets.embedded_sets import EmbeddedDataset
 from harness.datasets.fetch.remedies import remedy
 from harness.datasets.halves import Half, half_name, half_spec, halve
 from harness.datasets.load import load_dataset
 from harness.datasets.spec import DatasetSpec
 from harness.errors import NotHere
 from harness.plan.suite import SuiteFile, located
-from harness.wording import Where
+from harness.wording import Where, quoted
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def take_inventory(suite: SuiteFile) -> Inventory:
     with located(suite, where):
         backbone = suite.suite.backbone.resolve(suite.path.parent)
         weights = _weights(backbone, where)
-    return Inventory(backbone, weights, tuple(_Sets(suite).groups()))
+    return Inventory(backbone, weights, tuple(_Sets(suite, backbone).groups()))
 
 
 def _weights(spec: BackboneSpec, where: Where) -> str | Missing:
@@ -116,8 +118,9 @@ def _weights(spec: BackboneSpec, where: Where) -> str | Missing:
 class _Sets:
     """The data sets of a suite, each looked for once."""
 
-    def __init__(self, suite: SuiteFile) -> None:
+    def __init__(self, suite: SuiteFile, backbone: BackboneSpec) -> None:
         self._suite = suite
+        self._limit = PromptLimit(backbone)
         self._seen: dict[DatasetSpec, Dataset | Missing] = {}
 
     def groups(self) -> Iterator[Group]:
@@ -177,7 +180,24 @@ class _Sets:
             for split in splits:
                 data.items(split)  # raises where there is none
             check_fits(self._suite.suite.backbone, data)
+            own = self._suite.suite.templates is None and spec.templates is None
+            shipped = own and self._suite.suite.backbone.model == EMBEDDED
+            if not (shipped and isinstance(data.whole, EmbeddedDataset)):  # which fit one another
+                self._check_prompts(data)
             return Found(resolved, data, self._suite.suite.templates or data.templates)
+
+    def _check_prompts(self, data: Dataset) -> None:
+        """Refuse prompts that the backbone cannot read, before any cell does."""
+        templates = self._suite.suite.templates or data.templates
+        found = list(self._limit.too_long(data.class_names, templates))
+        if found:
+            first = found[0]
+            others = f" (and {len(found) - 1:,} more classes)" if len(found) > 1 else ""
+            raise DatasetError(
+                f"{data.name}: class {quoted(first.name)}{others}: its prompt "
+                f"{quoted(first.prompt)} has {first.count} tokens, the context of "
+                f"{self._suite.suite.backbone.name} holds {first.length}: shorten name or template"
+            )
 
     def _whole(self, spec: DatasetSpec, where: Where) -> Dataset | Missing:
         if spec not in self._seen:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -17,6 +18,7 @@ from pydantic import (
 )
 
 from harness.backbones.spec import BackboneSpec
+from harness.classes import check_templates
 from harness.datasets.spec import DatasetSpec
 from harness.features.augment import AugmentSpec
 from harness.protocols import LabelAccess, access_of
@@ -33,6 +35,7 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+Templates = Annotated[tuple[str, ...] | None, AfterValidator(check_templates)]
 Text = Annotated[str, BeforeValidator(_as_text)]
 
 
@@ -109,7 +112,7 @@ class Suite(BaseModel):
     sampler: str = "coop"
     """`coop`, `clip_lora`, or `file:PATH` of a draw in JSON Lines, relative to the suite file;
     `{shots}` and `{seed}` in PATH are filled in."""
-    templates: tuple[str, ...] | None = None
+    templates: Templates = None
     """Prompt templates for every data set; by default each data set's own."""
     retention: tuple[DatasetSpec, ...] = ()
     """Data sets on which forgetting is measured; a cell skips the one it adapts to."""
@@ -165,16 +168,6 @@ class Suite(BaseModel):
     def access(self) -> LabelAccess:
         """Which labels its methods see: under `val: full` that of "val_full", a name of its own."""
         return access_of(self.protocol, whole_val=self.val == "full")
-
-    @field_validator("templates")
-    @classmethod
-    def _one_slot(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for template in value or ():
-            if template.count("{}") != 1:
-                raise ValueError(f'template "{template}" needs exactly one "{{}}" for the name')
-        if value == ():
-            raise ValueError("give at least one template, or leave the key out")
-        return value
 
 
 def _distinct(value: tuple[Any, ...], names: list[Any]) -> tuple[Any, ...]:

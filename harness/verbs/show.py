@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import registry
+from harness.backbones.spec import BackboneSpec
 from harness.errors import HarnessError
 from harness.executors.runner import survey
 from harness.features.threads import cores
@@ -68,9 +69,23 @@ def show_plan(
     time = _unknown(plan) if seconds is None else f"about {duration(seconds)}"
     console.print(f"{len(standing.to_do)} cells to run; with {workers} worker(s): {time}")
     _show_gpu_hours(console, plan, tflops)
+    for note in backbone_notes(plan.suite.suite.backbone):
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
     show_missing(console, plan)
     _show_corrupt(console, corrupt)
     return 0
+
+
+def backbone_notes(spec: BackboneSpec) -> tuple[str, ...]:
+    """What its records will say of an open_clip model; nothing where its weights are not here."""
+    from harness.backbones.weights import is_open_clip
+
+    if spec.features is not None or not is_open_clip(spec):
+        return ()
+    from harness.backbones.load import architecture
+    from harness.backbones.notes import notes_of
+
+    return notes_of(spec, architecture(spec)[1])
 
 
 def _unknown(plan: Plan) -> str:

@@ -22,7 +22,7 @@ from harness.backbones import (
     preflight,
     weights_fingerprint,
 )
-from harness.backbones.load import _tokenizer
+from harness.backbones.load import tokenizer_of
 
 TINY = {"embed_dim": 24, "vision_cfg": VISION, "text_cfg": TEXT}
 
@@ -307,5 +307,5 @@ def test_transformers_is_told_to_run_nothing(monkeypatch: pytest.MonkeyPatch) ->
     told: dict[str, Any] = {}
     monkeypatch.setattr("open_clip.get_tokenizer", lambda model, **keys: told.update(keys))
     config = {"text_cfg": {"hf_tokenizer_name": "nobody/words"}}
-    _tokenizer(config, BackboneSpec(model="hf-hub:nobody/tiny"))
+    tokenizer_of(config, BackboneSpec(model="hf-hub:nobody/tiny"))
     assert told == {"trust_remote_code": False}
