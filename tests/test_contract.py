@@ -30,6 +30,7 @@ METHODS = {
     "lora_pro": set(),
     "eva": set(),
     "kgcoop": set(),
+    "maple": {"zero"},
 }
 """Each method, with the first words of the checks that do not apply to it."""
 

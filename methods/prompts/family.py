@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import torch.nn.functional as F
@@ -11,6 +13,7 @@ from harness.backbones import Backbone
 from harness.task import Classes, NotApplicable
 
 Position = Literal["end", "middle", "front"]
+NONE: Mapping[int, Tensor] = MappingProxyType({})
 
 
 class Prompts:
@@ -59,6 +62,7 @@ class Prompts:
             )
         return [self.backbone.sot, *ids, self.backbone.eot]
 
-    def encode(self, context: Tensor) -> Tensor:
-        """(C, d) unit text features, differentiable in the (J, w) `context`."""
-        return F.normalize(self.backbone.encode_prompts(self.ids, context), dim=-1)
+    def encode(self, context: Tensor, deep: Mapping[int, Tensor] = NONE) -> Tensor:
+        """(C, d) unit text features, differentiable in the (J, w) `context`, and in what takes its
+        place at the input of later blocks."""
+        return F.normalize(self.backbone.encode_prompts(self.ids, context, deep), dim=-1)
