@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 from running import Run
 
@@ -66,6 +68,14 @@ def test_the_method_runs_in_the_suite_shown(method: Path, tmp_path: Path) -> Non
     (cell,) = make_plan(load_suite(suite)).cells
     record = run_cell(cell, Resources(tmp_path / "cache", "cpu")).record
     assert record.status == "ok", record.failure
+
+
+def test_the_change_to_the_backbone_trains_and_ends(tmp_path: Path) -> None:
+    shown: dict[str, Any] = {}
+    exec(compile(block("Change the backbone", "python"), "CONTRIBUTING.md", "exec"), shown)
+    assert shown["scale"].grad is not None and shown["scale"].grad.abs().sum() < 1e-4
+    backbone, classes = shown["backbone"], shown["classes"]
+    assert torch.equal(backbone.text_features(classes), shown["frozen"])
 
 
 def test_the_data_set_entry_is_understood(tmp_path: Path) -> None:
