@@ -39,7 +39,7 @@ ONLY = click.option(
     metavar="KEY=VALUE",
     help="Restrict to cells by label, method, dataset, shots or seed; commas for several.",
 )
-KINDS = ["methods", "measures", "datasets", "backbones", "suites"]
+KINDS = ["methods", "samplers", "measures", "datasets", "backbones", "suites"]
 ROOM = "; what was finished is kept: make room and run the same command to go on"
 
 
@@ -161,12 +161,17 @@ def test(plugin: str, backbone: str) -> None:
 @click.argument("source", metavar="SPLIT.json | SUITE", callback=_found)
 @click.option("--shots", type=click.IntRange(1), help="Of a split file: images per class, K.")
 @click.option("--seed", type=click.IntRange(0), help="Of a split file.")
-@click.option("--sampler", help="Of a split file: coop or clip_lora.  [default: coop]")
+@click.option("--sampler", help="Of a split file: see list samplers.  [default: coop]")
 @click.option("--cell", metavar="ID", help="Of a suite: a cell's id, or its first digits.")
+@click.option(
+    "--form",
+    type=click.Choice(["lines", "json"]),
+    help="JSON Lines, or one object as published draws are.  [default: lines]",
+)
 @ONLY
 def draw(**options: Any) -> None:
-    """Print a few-shot draw as JSON Lines, in drawing order: that of a CoOp split file, or of one
-    of a suite's cells. `sampler: file:PATH` reads it back."""
+    """Print a few-shot draw in drawing order: that of a CoOp split file, or of one of a suite's
+    cells; or a file that holds a draw in the other --form. `sampler: file:PATH` reads both."""
     from harness.verbs.draw import print_draw
 
     sys.exit(print_draw(**options))

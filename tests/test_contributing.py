@@ -102,6 +102,19 @@ def test_the_measures_are_computed_from_kept_logits(
     assert 1 < float(row["nll"]) < 5 and float(row["rare_gain"]) == 0.0, "zero-shot changes nothing"
 
 
+def test_the_sampler_draws_a_long_tail(tmp_path: Path) -> None:
+    (tmp_path / "path/to").mkdir(parents=True)
+    (tmp_path / "path/to/long_tail.py").write_text(block("Add a sampler", "python"))
+    text = TINY.replace("shots: [1]", "shots: [20]").replace("zero_shot", "nearest_class_mean")
+    (tmp_path / "mine.yaml").write_text(text + block("Add a sampler", "yaml"))
+    run = Run(make_plan(load_suite(tmp_path / "mine.yaml")), tmp_path / "results")
+    (record,) = run.contents.records.values()
+    assert record.status == "ok" and record.draw is not None, record.failure
+    counts = [round(20 * 10 ** (-place / 9)) for place in range(10)]
+    assert record.draw.sampler == "long_tail" and record.draw.images == sum(counts)
+    assert record.draw.classes_short == 9
+
+
 def test_the_report_runs_on_an_empty_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

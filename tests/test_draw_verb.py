@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from small_suite import SMALL, MakePlan
 
+from harness.datasets import Item
+from harness.datasets.draws import content_id
 from harness.errors import HarnessError
 from harness.plan.cell import Cell
 from harness.plan.expand import Plan
@@ -16,11 +18,31 @@ from harness.run.prepared import Prepared
 from harness.run.resources import Resources
 from harness.verbs.draw import print_draw
 
+NOTHING = dict.fromkeys(("shots", "seed", "sampler", "form", "cell")) | {"only": ()}
+FIRST = """
+from dataclasses import dataclass
+from harness.datasets.samplers import Sampler, by_class
+
+@dataclass(frozen=True)
+class First(Sampler):
+    name = "first"
+
+    def draw(self, train, val, shots, rng):
+        return [item for group in by_class(train) for item in group[:shots]], []
+"""
 HALVES = SMALL.replace("retention: [digits]", "setting: base_to_new").replace("[1, 2]", "[2]")
 
 
 def lines_of(plan: Plan, capsys: pytest.CaptureFixture[str], **options: object) -> str:
-    given = {"shots": None, "seed": None, "sampler": None, "cell": None, "only": (), **options}
+    given = {
+        "shots": None,
+        "seed": None,
+        "sampler": None,
+        "form": None,
+        "cell": None,
+        "only": (),
+        **options,
+    }
     assert print_draw(plan.suite.path, **given) == 0  # type: ignore[arg-type]
     return capsys.readouterr().out
 
@@ -73,7 +95,15 @@ def test_what_singles_out_no_draw_is_told(
     path = plan.suite.path
 
     def message(**options: object) -> str:
-        given = {"shots": None, "seed": None, "sampler": None, "cell": None, "only": (), **options}
+        given = {
+            "shots": None,
+            "seed": None,
+            "sampler": None,
+            "form": None,
+            "cell": None,
+            "only": (),
+            **options,
+        }
         with pytest.raises(HarnessError) as error:
             print_draw(given.pop("source", path), **given)  # type: ignore[arg-type]
         return str(error.value)
@@ -93,3 +123,47 @@ def test_what_singles_out_no_draw_is_told(
     twins = [dataclasses.replace(cell, id="abc" + cell.id) for cell in plan.cells]
     monkeypatch.setattr("harness.plan.expand.outline", lambda suite: Plan(suite, tuple(twins)))
     assert "--cell abc: 6 cells begin so (abc" in message(cell="abc")
+
+
+def test_a_file_with_a_draw_is_converted_both_ways(
+    plan_of: MakePlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_of()
+    cell = probe(plan, "georgian")
+    lines = lines_of(plan, capsys, cell=cell.id)
+    published = lines_of(plan, capsys, cell=cell.id, form="json")
+    rows = json.loads(published)
+    assert [len(rows[split]) for split in ("train", "val")] == [
+        sum(f'"{split}"' in line for line in lines.splitlines()) for split in ("train", "val")
+    ]
+    for text, name, form, expected in (
+        (lines, "draw.jsonl", "json", published),
+        (published, "draw.json", "lines", lines),
+        (json.dumps(rows, indent=1), "indented.json", "lines", lines),
+        (lines, "draw.jsonl", "lines", lines),
+    ):
+        (tmp_path / name).write_text(text)
+        assert print_draw(tmp_path / name, **{**NOTHING, "form": form}) == 0  # type: ignore[arg-type]
+        assert capsys.readouterr().out == expected
+    # Both are read back as the cell's draw.
+    for name in ("draw.jsonl", "draw.json"):
+        text = SMALL.replace("[digits, georgian]", "[georgian]", 1).replace("[1, 2]", "[2]")
+        again = plan_of(text + f"sampler: file:{name}\n", "b.yaml")
+        read = Resources(tmp_path / "cache").draw(probe(again, "georgian"), cell.dataset_spec)
+        assert content_id(read.train) == content_id([Item(*row) for row in rows["train"]])
+
+
+def test_the_sampler_of_a_suite_may_be_anybodys(
+    plan_of: MakePlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(FIRST)
+    plan = plan_of(SMALL + "sampler: mine.py:First\n")
+    cell = probe(plan, "digits")
+    rows = [json.loads(line) for line in lines_of(plan, capsys, cell=cell.id).splitlines()]
+    assert [row["label"] for row in rows if row["split"] == "train"] == sorted(list(range(10)) * 2)
+    (tmp_path / "mine.py").write_text(FIRST.replace("[:shots]", "[-shots:]"))
+    edited = plan_of(SMALL + f"sampler: {tmp_path}/mine.py:First\n")
+    assert probe(edited, "digits").id != cell.id, "identified by its source"
+    (tmp_path / "copy.py").write_text(FIRST)
+    moved = plan_of(SMALL + "sampler: copy.py:First\n").cells
+    assert len(moved) == len(plan.cells)

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.datasets import DatasetError, Item
-from harness.datasets.draws import draw, read_split, to_json_lines
+from harness.datasets.draw_files import DrawFile, to_json_lines, to_split_json
+from harness.datasets.draws import draw, sampler_at
+from harness.datasets.samplers import ClipLoRA
+from harness.datasets.split_file import read_split
 
 SHARED = Path(
     os.environ.get("HARNESS_TEST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")
@@ -61,7 +64,7 @@ def test_clip_lora_draws_val_first() -> None:
     rng = random.Random(3)
     expected_val = [rng.sample([i for i in val if i.label == c], 2) for c in (0, 1)]
     expected = [rng.sample([i for i in train if i.label == c], 2) for c in (0, 1)]
-    episode = draw(train, val, shots=2, seed=3, sampler="clip_lora")
+    episode = draw(train, val, shots=2, seed=3, sampler=ClipLoRA())
     assert list(episode.train) == expected[0] + expected[1]
     assert list(episode.val) == expected_val[0] + expected_val[1]
 
@@ -71,7 +74,7 @@ def test_a_small_class_gives_all_its_items_or_is_sampled_with_replacement() -> N
     coop = draw(train, val, shots=16, seed=1)
     assert [i for i in coop.train if i.label == 0] == [i for i in train if i.label == 0]
     assert len(coop.train) == 3 + 16 and len(coop.val) == 2 + 4
-    lora = draw(train, val, shots=16, seed=1, sampler="clip_lora")
+    lora = draw(train, val, shots=16, seed=1, sampler=ClipLoRA())
     small = [i for i in lora.train if i.label == 0]
     assert len(small) == 16 and set(small) <= set(train)
     assert len(lora.train) == 32 and len(lora.val) == 8
@@ -95,11 +98,36 @@ def test_json_lines_round_trip(tmp_path: Path) -> None:
     train, val = items("train", [5, 5]), items("val", [6, 6])
     episode = draw(train, val, shots=2, seed=7)
     file = tmp_path / "draw_2_7.jsonl"
-    file.write_text(to_json_lines(episode))
-    again = draw(train, val, 2, 7, f"file:{tmp_path}/draw_{{shots}}_{{seed}}.jsonl")
+    file.write_text(to_json_lines(episode.splits))
+    again = draw(
+        train, val, 2, 7, sampler_at(f"file:{tmp_path}/draw_{{shots}}_{{seed}}.jsonl", 2, 7)
+    )
     assert (again.train, again.val, again.id) == (episode.train, episode.val, episode.id)
-    first = json.loads(to_json_lines(episode).splitlines()[0])
+    first = json.loads(to_json_lines(episode.splits).splitlines()[0])
     assert first == {"split": "train", **episode.train[0]._asdict()}
+
+
+@NEEDS_COOP
+@pytest.mark.parametrize("name", SPLIT_FILES)
+def test_published_draws_are_read_with_the_paths_they_have(name: str) -> None:
+    splits = read_split(SHARED / "coop" / "splits" / f"split_zhou_{SPLIT_FILES[name]}.json")
+    for shots in (1, 16):
+        file = SHARED / "coop" / "draws" / name / f"shot_{shots}-seed_2.json"
+        read = draw(splits["train"], splits["val"], shots, 2, DrawFile(str(file)))
+        drawn = draw(splits["train"], splits["val"], shots, 2)
+        assert (read.train, read.val) == (drawn.train, drawn.val)
+
+
+@pytest.mark.parametrize("sign", ["\x85", "\u2028", "\x1d", "\x0b"])
+def test_what_some_call_an_end_of_line_may_stand_in_a_name(sign: str, tmp_path: Path) -> None:
+    strange = [Item(f"caf{sign}e.png", 0, f"caf{sign}e"), Item("b.png", 1, "b")]
+    file = tmp_path / "draw"
+    splits = {"train": strange, "val": []}
+    for text in (to_json_lines(splits), to_split_json(splits)):
+        file.write_text(text)
+        assert draw(strange, [], 1, 0, DrawFile(str(file))).train == tuple(strange)
+    file.write_text(to_json_lines(splits).replace("\n", "\r\n"))
+    assert draw(strange, [], 1, 0, DrawFile(str(file))).train == tuple(strange)
 
 
 GOOD = '{"impath": "train/0_0.png", "label": 0, "classname": "class 0"}\n'
@@ -117,6 +145,12 @@ GOOD = '{"impath": "train/0_0.png", "label": 0, "classname": "class 0"}\n'
         (GOOD.replace("{", '{"split": "test", ', 1), ":1: split is 'test'"),
         (GOOD * 2, "2 training images of class .class 0., but the shots asked for are 1"),
         ("\n", "no training image"),
+        ('{"train": [], "val": []}', '"train" is empty'),
+        ('{"train": [["train/0_0.png", 0]]}', r"train\[0\]: .* is not"),
+        ('{"train": [["x/train/0_0.png", 1, "c"]]}', r"train\[0\]: .* has label 1, in the data"),
+        ('{"train": [["0.png", 0, "c"]]}', r'train\[0\]: "0.png" is not in the train split'),
+        ('{"train": [["val/0_0.png", 0, "c"]]}', "is not in the train split, it is in val"),
+        ('{"train": [["train/0_0.png", 0, "c"]], "test": [["t", 0, "c"]]}', "no test images"),
     ],
 )
 def test_a_malformed_draw_file_is_named_with_its_line(
@@ -125,20 +159,20 @@ def test_a_malformed_draw_file_is_named_with_its_line(
     file = tmp_path / "draw.jsonl"
     file.write_text(lines)
     with pytest.raises(DatasetError, match=message) as error:
-        draw(items("train", [5, 5]), [], 1, 0, f"file:{file}")
+        draw(items("train", [5, 5]), items("val", [1]), 1, 0, DrawFile(str(file)))
     assert str(error.value).startswith(str(file))
 
 
 def test_wrong_calls_say_what_is_right() -> None:
     train = items("train", [2])
     with pytest.raises(DatasetError, match=r'"cop" .did you mean "coop"'):
-        draw(train, [], 1, 0, "cop")
+        sampler_at("cop", 1, 0)
     with pytest.raises(DatasetError, match="shots is 0"):
         draw(train, [], 0, 0)
     with pytest.raises(DatasetError, match="no training items"):
         draw([], [], 1, 0)
     with pytest.raises(DatasetError, match=r"absent.jsonl: cannot be read"):
-        draw(train, [], 1, 0, "file:absent.jsonl")
+        draw(train, [], 1, 0, DrawFile("absent.jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -164,3 +198,10 @@ def test_a_malformed_split_file_is_named_with_the_item(
     with pytest.raises(DatasetError, match=message) as error:
         read_split(file)
     assert str(error.value).startswith(str(file))
+
+
+def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "shot_1-seed_1.pkl"
+    file.write_bytes(b"\x80\x04\x95\x00")
+    with pytest.raises(DatasetError, match="pickles are never loaded"):
+        draw(items("train", [5]), [], 1, 0, DrawFile(str(file)))

@@ -11,7 +11,7 @@ from running import ONE_SET
 from small_suite import MakePlan
 
 from harness.datasets import load_dataset
-from harness.datasets.draws import SAMPLERS
+from harness.datasets.samplers import Coop
 from harness.run.cell import run_cell
 from harness.run.resources import Resources
 
@@ -20,13 +20,13 @@ def test_a_draw_is_made_once_for_all_methods_and_candidates(
     plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: Counter[int] = Counter()
-    coop = SAMPLERS["coop"]
+    coop = Coop.draw
 
-    def counting(train: Any, val: Any, shots: int, rng: Any) -> Any:
+    def counting(self: Coop, train: Any, val: Any, shots: int, rng: Any) -> Any:
         made[shots] += 1
-        return coop(train, val, shots, rng)
+        return coop(self, train, val, shots, rng)
 
-    monkeypatch.setitem(SAMPLERS, "coop", counting)
+    monkeypatch.setattr(Coop, "draw", counting)
     searched = ONE_SET.replace("backbone: glyphs", "backbone: glyphs\nprotocol: val_search")
     searched += "  - {name: tip_adapter, search: {alpha: [0.5, 1.0, 2.0]}}\n"
     resources = Resources(tmp_path, "cpu")

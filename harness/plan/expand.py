@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from itertools import product
 from typing import Any
 
 from harness.canonical import content_id
-from harness.datasets.draws import SAMPLERS
-from harness.errors import HarnessError, did_you_mean
+from harness.errors import HarnessError
 from harness.plan.cell import Cell, Waiting
 from harness.plan.inventory import Group, Inventory, Missing, take_inventory
-from harness.plan.suite import SuiteFile, located
+from harness.plan.samplers import samplers_of
+from harness.plan.suite import SuiteFile
 from harness.plan.variants import Variant, variants_of
 from harness.protocols import FIXED
 from harness.store.record import SCHEMA
@@ -82,8 +81,7 @@ def outline(suite: SuiteFile) -> Plan:
         HarnessError: unknown method, data set or backbone, or a bad configuration; with its line.
     """
     variants = variants_of(suite)
-    with located(suite, ("sampler",)):
-        samplers = _samplers(suite)
+    samplers = samplers_of(suite)
     inventory = take_inventory(suite)
     cells: dict[str, Cell] = {}
     waiting: dict[tuple[Any, ...], Waiting] = {}
@@ -163,31 +161,6 @@ def _waiting(inventory: Inventory, group: Group, variant: Variant, axes: dict[st
         identity={**known, **axes},
         needs=inventory.lacking(group),
     )
-
-
-def _samplers(suite: SuiteFile) -> dict[tuple[int, int], tuple[str, str]]:
-    """By shots and seed: the sampler to run, paths made absolute, and what identifies it.
-
-    A draw from a file is identified by the file's content, so that editing it makes cells stale.
-    """
-    given = suite.suite
-    grid = list(product(given.shots, given.seeds))
-    if not given.sampler.startswith("file:"):
-        if given.sampler not in SAMPLERS:
-            hint = did_you_mean(given.sampler, SAMPLERS)
-            raise HarnessError(f'unknown sampler "{given.sampler}"{hint}; or use "file:PATH"')
-        return {point: (given.sampler, given.sampler) for point in grid}
-    found = {}
-    for shots, seed in grid:
-        name = given.sampler.removeprefix("file:")
-        filled = name.replace("{shots}", str(shots)).replace("{seed}", str(seed))
-        path = (suite.path.parent / filled).resolve()
-        try:
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise HarnessError(f"{path}: {error.strerror or error}") from None
-        found[shots, seed] = (f"file:{path}", f"file:{content}")
-    return found
 
 
 def _axes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -200,16 +199,15 @@ def _cost(opened: Prepared, fitted: Fitted, score: Meter, feature_seconds: float
 
 def _draw(opened: Prepared) -> Draw:
     draw, sees_val, shots = opened.draw, opened.cell.access.sees_val, opened.cell.shots
-    given = Counter(item.label for item in draw.train)
     classes = range(len(opened.test.classes) if shots else 0)
     return Draw(
         id=draw.id,
         sampler=draw.sampler,
-        images=len(draw.train),
+        images=draw.given.total(),
         val_id=draw.val_id if sees_val else "",
         val_images=len(draw.val) if sees_val else 0,
         classes=len(classes),
-        classes_short=sum(given[label] < shots for label in classes),
+        classes_short=sum(draw.given[label] < shots for label in classes),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from harness.datasets import Dataset, Item, load_dataset
-from harness.datasets.draws import Episode, draw
+from harness.datasets.draws import Episode, draw, sampler_at
 from harness.datasets.spec import DatasetSpec
 from harness.features.cache import FeatureCache
 from harness.plan.cell import Cell
@@ -142,7 +142,8 @@ def episode_of(cell: Cell, data: Dataset) -> Episode:
     """The cell's draw, made on all classes where the cell adapts to half of them."""
     whole = data.whole
     val = whole.splits.get("val", ())
-    drawn = draw(whole.items("train"), val, cell.shots, cell.seed, cell.sampler)
+    sampler = sampler_at(cell.sampler, cell.shots, cell.seed)
+    drawn = draw(whole.items("train"), val, cell.shots, cell.seed, sampler)
     return replace(drawn, val=tuple(whole.items("val"))) if cell.access.beyond_shots else drawn
 
 

@@ -61,6 +61,7 @@ class Draw:
     id: str
     sampler: str
     images: int
+    """Different ones: a sampler may repeat an image."""
     val_id: str
     val_images: int
     classes: int = 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.datasets.draws import Episode, draw, read_split, to_json_lines
+from harness.datasets.dataset import Item
+from harness.datasets.draw_files import read_draw, to_json_lines, to_split_json
+from harness.datasets.draws import Episode, draw, sampler_at
+from harness.datasets.split_file import read_split
 from harness.errors import HarnessError
 from harness.plan.cell import Cell
 from harness.plan.expand import Plan
@@ -21,9 +24,10 @@ def print_draw(
     seed: int | None,
     sampler: str | None,
     cell: str | None,
+    form: str | None,
     only: tuple[str, ...],
 ) -> int:
-    """Print `{"split", "impath", "label", "classname"}` per image, in drawing order.
+    """Print a draw in drawing order, in one of the forms of `harness.datasets.draw_files`.
 
     Raises:
         HarnessError: options that belong to the other kind of source, or that do not single out
@@ -35,16 +39,28 @@ def print_draw(
                 f"{source} is a suite, which says shots, seeds and sampler itself: choose a draw "
                 "with --cell ID, or with --only shots=… --only seed=… --only dataset=…"
             )
-        episode = _of_suite(source, cell, only)
+        splits = _of_suite(source, cell, only).splits
     else:
         if cell is not None or only:
             raise HarnessError(f"{source}: --cell and --only choose from a suite, a .yaml file")
-        if shots is None or seed is None:
-            raise HarnessError(f"{source}: a split file needs --shots and --seed")
-        splits = read_split(source)
-        episode = draw(splits["train"], splits.get("val", ()), shots, seed, sampler or "coop")
-    print_data(to_json_lines(episode))
+        splits = _of_file(source, shots, seed, sampler, form)
+    print_data(to_split_json(splits) if form == "json" else to_json_lines(splits))
     return 0
+
+
+def _of_file(
+    source: Path, shots: int | None, seed: int | None, sampler: str | None, form: str | None
+) -> Mapping[str, Sequence[Item]]:
+    """The draw that a file holds, or, with shots and seed, one that is made from a split file."""
+    if shots is None and seed is None and sampler is None and form is not None:
+        return read_draw(source)
+    if shots is None or seed is None:
+        raise HarnessError(
+            f"{source}: a split file needs --shots and --seed; a file that holds a draw already "
+            "needs --form, and is printed in it"
+        )
+    splits, how = read_split(source), sampler_at(sampler or "coop", shots, seed)
+    return draw(splits["train"], splits.get("val", ()), shots, seed, how).splits
 
 
 def _of_suite(suite: Path, prefix: str | None, words: Sequence[str]) -> Episode:

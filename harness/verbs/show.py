@@ -155,6 +155,7 @@ def show_list(what: str) -> int:
     table = Table(box=None, pad_edge=False, show_header=False)
     kinds: dict[str, Callable[[], Sequence[tuple[str, ...]]]] = {
         "methods": _methods,
+        "samplers": _samplers,
         "measures": _measures,
         "datasets": _datasets,
         "backbones": _backbones,
@@ -173,6 +174,13 @@ def _methods() -> list[tuple[str, str]]:
         summary = (method.__doc__ or "").strip().splitlines()[0] if method.__doc__ else ""
         rows.append((name, f"{summary} [{method.note}]" if method.note else summary))
     return rows
+
+
+def _samplers() -> list[tuple[str, str]]:
+    from harness.datasets.samplers import SAMPLERS, find_sampler
+
+    found = [(name, find_sampler(name)) for name in sorted(registry.plugins(SAMPLERS))]
+    return [(name, (cls.__doc__ or "").strip().partition("\n")[0]) for name, cls in found]
 
 
 def _measures() -> list[tuple[str, str, str]]:
