@@ -148,6 +148,14 @@ def list_(what: str) -> None:
 
 
 @cli.command()
+def schema() -> None:
+    """Print the JSON schema of suite files, for editors; it knows the methods installed here."""
+    from harness.verbs.show import show_schema
+
+    sys.exit(show_schema())
+
+
+@cli.command()
 @click.argument("plugin", metavar="path/to/file.py:Class")
 @click.option("--backbone", default="glyphs", show_default=True, help="Backbone to test on.")
 def test(plugin: str, backbone: str) -> None:

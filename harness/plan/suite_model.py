@@ -70,7 +70,8 @@ class MethodEntry(BaseModel):
     config: dict[str, Any] = {}
     """Settings that differ from the method's defaults. A list is a grid: a row for each value."""
     search: dict[str, list[Any]] | None = None
-    """Replaces the method's own search space under `val_search` and `oracle`."""
+    """Under `val_search` and `oracle`: the candidates of each setting that is chosen, in place of
+    the method's own; `{}` chooses nothing."""
 
     @model_validator(mode="before")
     @classmethod

@@ -23,6 +23,7 @@ from harness.plan.methods import METHODS, find_method
 from harness.plan.select import only as restrict
 from harness.plan.standing import Progress
 from harness.plan.suite import load_suite
+from harness.plan.suite_schema import suite_schema
 from harness.store.store import Store
 from harness.verbs.live import duration
 from harness.verbs.missing import WAITING, show_missing, waiting_row
@@ -147,6 +148,12 @@ def _show_failures(console: Console, plan: Plan, standing: Progress, store: Stor
 def _show_corrupt(console: Console, corrupt: dict[str, str]) -> None:
     for path, why in corrupt.items():
         console.print(f"corrupt: {path}: {why} (harness run sets it aside)", markup=False)
+
+
+def show_schema() -> int:
+    """Print the JSON schema of suite files."""
+    print(json.dumps(suite_schema(), indent=1, ensure_ascii=False))
+    return 0
 
 
 def show_list(what: str) -> int:
