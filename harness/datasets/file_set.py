@@ -105,7 +105,7 @@ def read_lines(path: Path) -> list[str]:
         DatasetError: the file cannot be read, or is empty.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         kind = MissingData if isinstance(error, FileNotFoundError) else DatasetError
