@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import pydantic.dataclasses
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from harness.methods.config import AtLeastOne, Count, Positive, require
-from harness.methods.dassl import DasslConfig, DasslTrained
+from harness.methods.dassl import DasslConfig
 from harness.methods.initial import kaiming_uniform
+from harness.methods.prompts.deep import DeepPrompts
 from harness.methods.prompts.family import Prompts
-from harness.methods.step import Step
-from harness.task import Batch, Classes, Classifier, NotApplicable, Task, zero_shot_logits
+from harness.task import Classes, NotApplicable, Task
 
 FIRST, REST = "a photo", "of a"
 """The words that the first context starts from, and those that stay words."""
 
 
-@pydantic.dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Config(DasslConfig):
-    """The released code's for base-to-new; the papers' cross-data-set runs take depth 3."""
+    """The released code's for base-to-new; its cross-data-set runs take depth 3."""
 
     depth: AtLeastOne = 9
     """J: blocks of both encoders, from the first, that get prompts of their own; all, where an
@@ -38,101 +37,42 @@ class Config(DasslConfig):
         require(not self.views, self, "views", "0: prompted image features move")
 
 
-class MaPLe(DasslTrained):
+class MaPLe(DeepPrompts):
     """Two learnt tokens at the input of the first J blocks of the text encoder, P_l, and of the
     image encoder, F_l(P_l) with F_l linear, so that both move together."""
 
     name = "maple"
     paper = "Khattak et al., CVPR 2023"
-    zero_steps = "none"
-    transfer = "kept"
     Config: ClassVar[type[Any]] = Config
     search_space = {"lr": (3.5e-4, 3.5e-3, 3.5e-2)}  # noqa: RUF012
 
     def start(self, task: Task) -> dict[str, Tensor]:
+        """P_0 the words "a photo", the other P_l ~ N(0, .02²), F_l as PyTorch starts a linear."""
         backbone, generator = task.backbone, task.generator
         words = backbone.token_embedding(backbone.tokenize(FIRST))
-        tokens, width = words.shape
         depth = min(self.config.depth, backbone.text_blocks, backbone.image_blocks)
         if not depth:
             raise NotApplicable(f"maple: {backbone.name} takes no tokens in both of its encoders")
-        visual = backbone.token_dim
+        width, visual = words.shape[1], backbone.token_dim
         tensors = {"text.0": words}
         for block in range(1, depth):
-            tensors[f"text.{block}"] = 0.02 * torch.randn(tokens, width, generator=generator)
+            tensors[f"text.{block}"] = 0.02 * torch.randn(words.shape, generator=generator)
         for block in range(depth):
             tensors[f"couple.{block}.weight"] = kaiming_uniform(visual, width, generator)
             bias = torch.empty(visual).uniform_(-1, 1, generator=generator)
             tensors[f"couple.{block}.bias"] = bias / width**0.5
-        self.prompts = prompts_of(task, task.classes, tokens)
         return {name: tensor.to(task.device) for name, tensor in tensors.items()}
 
-    def text_features(self, step: Step) -> Tensor:
-        return prompted_text(self.prompts, self.tensors)
+    def prompts(self, task: Task, classes: Classes) -> Prompts:
+        """SOT P P "of a name." EOT, per class."""
+        tokens = len(task.backbone.tokenize(FIRST))
+        return Prompts(task.backbone, classes, tokens, words=REST)
 
-    def image_features(self, step: Step) -> Tensor:
-        return step.task.backbone.encode_image(step.images, visual_tokens(self.tensors))
+    def text_tokens(self, state: Mapping[str, Tensor]) -> dict[int, Tensor]:
+        return {int(k.split(".")[1]): t for k, t in state.items() if k.startswith("text.")}
 
-    def adapts(self, tower: str) -> bool:
-        return True
-
-    def classifier(
-        self, task: Task, state: Mapping[str, Tensor], measured: dict[str, float]
-    ) -> Classifier:
-        return MaPLeClassifier(task, task.classes, state, measured)
-
-
-def prompts_of(task: Task, classes: Classes, tokens: int) -> Prompts:
-    """SOT P P "of a name." EOT, per class."""
-    return Prompts(task.backbone, classes, tokens, words=REST)
-
-
-def by_block(state: Mapping[str, Tensor]) -> dict[int, Tensor]:
-    """P_l (n, w) by block."""
-    return {int(k.split(".")[1]): t for k, t in state.items() if k.startswith("text.")}
-
-
-def prompted_text(prompts: Prompts, state: Mapping[str, Tensor]) -> Tensor:
-    """(C, d) unit text features."""
-    deep = by_block(state)
-    return prompts.encode(deep.pop(0), deep)
-
-
-def visual_tokens(state: Mapping[str, Tensor]) -> dict[int, Tensor]:
-    """F_l(P_l) (n, v) by block of the image encoder."""
-    return {
-        block: tokens @ state[f"couple.{block}.weight"].T + state[f"couple.{block}.bias"]
-        for block, tokens in by_block(state).items()
-    }
-
-
-@dataclass
-class MaPLeClassifier(Classifier):
-    """logits = τ f·t_c of both prompted encoders; with other names the prompts stay."""
-
-    task: Task
-    classes: Classes
-    learnt: Mapping[str, Tensor]
-    measured: dict[str, float] = field(default_factory=dict)
-
-    @torch.no_grad()
-    def __post_init__(self) -> None:
-        self.trainable = sum(tensor.numel() for tensor in self.learnt.values())
-        prompts = prompts_of(self.task, self.classes, len(self.learnt["text.0"]))
-        self.text = prompted_text(prompts, self.learnt)
-        self.tokens = visual_tokens(self.learnt)
-
-    @torch.no_grad()
-    def logits(self, batch: Batch) -> Tensor:
-        backbone = self.task.backbone
-        features = backbone.encode_image(batch.images, self.tokens)
-        return zero_shot_logits(features, self.text, backbone.logit_scale)
-
-    def rebind(self, classes: Classes) -> Classifier:
-        return MaPLeClassifier(self.task, classes, self.learnt)
-
-    def state(self) -> dict[str, Tensor]:
-        return dict(self.learnt)
-
-    def details(self) -> dict[str, float]:
-        return self.measured
+    def image_tokens(self, state: Mapping[str, Tensor]) -> dict[int, Tensor]:
+        return {
+            block: tokens @ state[f"couple.{block}.weight"].T + state[f"couple.{block}.bias"]
+            for block, tokens in self.text_tokens(state).items()
+        }

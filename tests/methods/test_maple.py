@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from harness.contract.toy import OTHER, Planted, probe
-from harness.methods.prompts.maple import Config, MaPLe, prompts_of
+from harness.methods.prompts.maple import Config, MaPLe
 
 
 def couple(state, block):
@@ -103,7 +103,7 @@ def test_the_order_of_visual_tokens_is_immaterial(backbone):
 
 
 def test_prompts_read_as_stated(backbone):
-    ids = prompts_of(Planted(backbone).task(), Planted(backbone).classes, 2).ids[0]
+    ids = MaPLe().prompts(Planted(backbone).task(), Planted(backbone).classes).ids[0]
     assert ids == [backbone.sot, -1, -2, *backbone.tokenize("of a red circle."), backbone.eot]
 
 
