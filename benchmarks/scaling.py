@@ -47,8 +47,8 @@ from harness.methods.prompts.coop import CoOp
 from harness.plan.estimate import Estimator
 from harness.plan.expand import Plan, make_plan
 from harness.plan.suite import load_suite
-from harness.reports import assemble
-from harness.reports.figures import svg
+from harness.reports import assemble, gather
+from harness.reports.drawing import svg
 from harness.reports.style import looks
 from harness.run.cost import Meter
 from harness.store.store import Store
@@ -114,7 +114,7 @@ def engine(sizes: tuple[int, ...]) -> Iterator[Row]:
         )
         found = records(cells)
         with Meter(torch.device("cpu")) as meter:
-            assemble(cells, found, "scaling")
+            assemble(gather(cells, found), "scaling")
         yield "cells", "report", len(cells), meter.seconds, meter.peak_memory_mib
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import pandas as pd
 
 from harness.protocols import PROTOCOLS
+from harness.reports.dotted import flat, last_of
 from harness.reports.draws import repeated_draws
-from harness.reports.frame import MISSING
+from harness.reports.study import Study
+from harness.reports.trials import edges
 from harness.store.record import Record
 
 
-def warnings_of(frame: pd.DataFrame, records: Mapping[str, Record]) -> list[str]:
+def warnings_of(study: Study) -> list[str]:
     """Sentences on rows of one table that differ in draws, templates, protocol, model or code."""
+    frame, records = study.frame, study.records
     found = [
         *_draws(frame),
         *_repeats(frame),
+        *_one_validation_draw(frame),
+        *edges(study),
         *_templates(frame),
         *_protocols(frame),
         *_duplicates(frame),
@@ -26,14 +31,7 @@ def warnings_of(frame: pd.DataFrame, records: Mapping[str, Record]) -> list[str]
     found += _identity(frame, used)
     rows = list(map(str, done["row"]))
     found += [*_sources(rows, used), *_views(rows, used), *_whole_val(rows, used)]
-    return found
-
-
-def completeness(frame: pd.DataFrame) -> dict[str, int]:
-    """How many cells are planned, ok, failed, skipped and missing."""
-    counts = frame["status"].value_counts()
-    states = ("ok", "failed", "skipped", MISSING)
-    return {"planned": len(frame), **{state: int(counts.get(state, 0)) for state in states}}
+    return [*found, *_code(list(records.values()))]
 
 
 def _draws(frame: pd.DataFrame) -> list[str]:
@@ -75,6 +73,22 @@ def _repeats(frame: pd.DataFrame) -> list[str]:
             "draw, with the mean of its seeds; where that is all of them, the data set adds its "
             "mean to an average and no variance."
         )
+    return found
+
+
+def _one_validation_draw(frame: pd.DataFrame) -> list[str]:
+    """Where draws differ and all chose on the same validation images."""
+    few = frame[(frame["status"] == "ok") & (frame["val_draw_id"] != "") & ~frame["beyond"]]
+    found = []
+    for dataset, cells in few.groupby("dataset", sort=False):
+        each = cells.groupby("shots")[["draw_id", "val_draw_id"]].nunique()
+        same = each.index[(each["draw_id"] > 1) & (each["val_draw_id"] == 1)]
+        if len(same):
+            found.append(
+                f"{dataset}: all draws at {', '.join(map(str, same))} shots chose on the same "
+                "validation images (the split has no more), so their choices are not independent "
+                "and intervals may be too narrow."
+            )
     return found
 
 
@@ -161,7 +175,7 @@ def _whole_val(rows: list[str], used: list[Record]) -> list[str]:
     draws = [
         (record.draw.val_images, record.draw.images, str(record.cell["dataset"]["name"]), row)
         for row, record in zip(rows, used, strict=True)
-        if PROTOCOLS[record.cell["protocol"]].beyond_shots and record.draw
+        if PROTOCOLS[record.cell["protocol"]].beyond_shots and record.draw and record.search
     ]
     if not draws:
         return []
@@ -176,3 +190,19 @@ def _whole_val(rows: list[str], used: list[Record]) -> list[str]:
 
 def _list(names: pd.Series) -> str:
     return ", ".join(dict.fromkeys(str(name) for name in names))
+
+
+def _code(records: Sequence[Record]) -> list[str]:
+    """Mixed or uncommitted code, read from keys that end in commit or dirty."""
+    commits: set[str] = set()
+    dirty = 0
+    for record in records:
+        keys = dict(flat(record.provenance))
+        commits |= {value for key, value in keys.items() if last_of(key) == "commit" and value}
+        dirty += any(last_of(key) == "dirty" and value == "true" for key, value in keys.items())
+    found = []
+    if len(commits) > 1:
+        found.append(f"The cells were run at {len(commits)} different commits.")
+    if dirty:
+        found.append(f"{dirty:,} cells were run with uncommitted changes in the working tree.")
+    return found

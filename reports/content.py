@@ -1,119 +1,122 @@
-"""`Content`: everything a report says, gathered from records before anything is drawn."""
+"""`Content`: everything a report says, worked out from records before anything is drawn."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.reports.base_to_new import base_to_new_tables
-from harness.reports.comparability import completeness, warnings_of
-from harness.reports.draws import broadcast
+from harness.errors import HarnessError
+from harness.reports.comparability import warnings_of
 from harness.reports.findings import findings
-from harness.reports.frame import PlannedCell, cell_frame, csv_columns, retention_frame
-from harness.reports.leaderboard import Standing, leaderboard, standing
-from harness.reports.parity import compare, parity_table
-from harness.reports.provenance import (
-    code_caveats,
-    draw_table,
-    method_table,
-    provenance_table,
-    undone_table,
-)
+from harness.reports.frame import PlannedCell, csv_columns
+from harness.reports.part import Part, Plot
+from harness.reports.parts import ORIGIN, RESULTS
 from harness.reports.published import Published
+from harness.reports.study import Study, study
 from harness.reports.table import Table, to_csv, to_markdown, to_text
-from harness.reports.tables import (
-    cost_table,
-    dataset_tables,
-    forgetting_tables,
-    paired_table,
-    reference_row,
-)
-from harness.reports.transfer import transfer_tables
 from harness.store.record import Record
 
 
 @dataclass(frozen=True)
-class Content:
-    """Tables, findings and warnings."""
+class Shown:
+    """A part with what it has to show."""
 
-    cells: pd.DataFrame
-    """One row per planned cell, as in `cells.csv`, and its table `row`."""
-    grid: pd.DataFrame
-    """The same with support-free methods repeated at every draw (see `draws.broadcast`)."""
-    standing: Standing
-    leaderboard: Table
-    tables: Mapping[str, Sequence[Table]]
-    """per_dataset (one per data set), forgetting (one per shots), paired, cost; and where they
-    have a meaning base_to_new (averages, then one per data set), transfer (one per shots) and
-    published."""
-    origin: Sequence[Table]
-    """Methods with their configurations, provenance, draws."""
-    undone: Table
+    part: Part
+    tables: tuple[Table, ...]
+    plots: tuple[Plot, ...]
+
+
+@dataclass(frozen=True)
+class Content:
+    """A study, its parts in the order of the page, findings and warnings."""
+
+    study: Study
+    shown: tuple[Shown, ...]
     findings: tuple[str, ...]
     warnings: tuple[str, ...]
-    counts: Mapping[str, int]
-    """Cells planned, ok, failed, skipped and missing."""
+
+    @property
+    def tables(self) -> dict[str, tuple[Table, ...]]:
+        """By name of the part, where it has any."""
+        return {one.part.name: one.tables for one in self.shown if one.tables}
+
+    @property
+    def leaderboard(self) -> Table:
+        return self.tables["leaderboard"][0]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Cells planned, ok, failed, skipped and missing."""
+        return self.study.counts
 
 
 def gather(
     cells: Sequence[PlannedCell],
     records: Mapping[str, Record],
     published: Sequence[Published] = (),
+    reference: str | None = None,
+    parts: Sequence[Part] = (),
 ) -> Content:
-    """What the records of `cells` say, beside `published` numbers.
+    """What the records of `cells` say, beside `published` numbers. Other records are ignored.
 
-    Records of other cells are ignored.
+    Args:
+        reference: see `study.study`.
+        parts: shown after those that every report has.
+
+    Raises:
+        HarnessError: one of `parts` failed, or has a name that is taken.
     """
-    frame = cell_frame(cells, records)
-    grid = broadcast(frame)
-    retention = retention_frame(frame, records)
-    at = standing(grid, frame, retention)
-    used = [records[cell] for cell in frame["cell_id"] if cell in records]
-    reference = reference_row(at)
-    compared = compare(published, grid, records)
-    return Content(
-        cells=frame,
-        grid=grid,
-        standing=at,
-        leaderboard=leaderboard(at),
-        tables={
-            "per_dataset": dataset_tables(grid, at),
-            **_where_any("base_to_new", base_to_new_tables(grid, retention, at)),
-            **_where_any("transfer", transfer_tables(grid, retention, at)),
-            "forgetting": forgetting_tables(grid, retention, at),
-            "paired": [paired_table(grid, at, reference)] if reference else [],
-            "cost": [cost_table(frame, at)],
-            **({"published": [parity_table(compared)]} if compared else {}),
-        },
-        origin=[method_table(frame, records), provenance_table(used), draw_table(frame, records)],
-        undone=undone_table(frame),
-        findings=tuple(findings(frame, grid, at)),
-        warnings=(*warnings_of(frame, records), *code_caveats(used)),
-        counts=completeness(frame),
-    )
-
-
-def _where_any(name: str, tables: Sequence[Table]) -> dict[str, Sequence[Table]]:
-    return {name: tables} if tables else {}
+    found = study(cells, records, reference, published)
+    ordered = (*RESULTS, *parts, *ORIGIN)
+    _check_names(ordered)
+    shown = tuple(_shown(part, found, own=part not in parts) for part in ordered)
+    return Content(found, shown, tuple(findings(found)), tuple(warnings_of(found)))
 
 
 def table_files(content: Content) -> dict[str, str]:
     """The CSV and Markdown files by name. Timings are in cells.csv, cost.csv and cost.md only."""
-    files = {"cells.csv": to_csv(content.cells[csv_columns(content.cells)])}
-    for name, parts in {"leaderboard": [content.leaderboard], **content.tables}.items():
-        kept = [part.data for part in parts if len(part.data.columns)]
-        data = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
-        files[f"{name}.csv"] = to_csv(data)
-        files[f"{name}.md"] = "\n".join(map(to_markdown, parts))
+    cells = content.study.frame
+    files = {"cells.csv": to_csv(cells[csv_columns(cells)])}
+    for name, tables in content.tables.items():
+        kept = [table.data for table in tables if len(table.data.columns)]
+        if kept:
+            files[f"{name}.csv"] = to_csv(pd.concat(kept, ignore_index=True))
+            files[f"{name}.md"] = "\n".join(map(to_markdown, tables))
     return files
 
 
 def leaderboard_text(content: Content) -> str:
     """Leaderboard, findings and warnings as plain text for a terminal (print with markup off)."""
-    parts = [to_text(content.leaderboard)]
-    parts += map(to_text, content.tables.get("base_to_new", ())[:1])
+    parts = [to_text(table) for one in content.shown for table in one.tables[: one.part.printed]]
     parts += [f"• {sentence}" for sentence in content.findings]
     parts += [f"! {sentence}" for sentence in content.warnings]
     return "\n".join(parts) + "\n"
+
+
+def _shown(part: Part, found: Study, own: bool) -> Shown:
+    try:
+        return Shown(part, tuple(part.tables(found)), tuple(part.plots(found)))
+    except Exception as error:  # somebody else's code
+        if own:
+            raise
+        raise broken(part, error) from error
+
+
+def broken(part: Part, error: Exception) -> HarnessError:
+    """What is said of a part that failed: its name, what was raised, and where."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return HarnessError(
+        f'the report part "{part.name}" failed: {type(error).__name__}: {error} '
+        f"({place.filename}:{place.lineno})"
+    )
+
+
+def _check_names(parts: Sequence[Part]) -> None:
+    seen: set[str] = {"cells"}
+    for part in parts:
+        if part.name in seen:
+            raise HarnessError(f'a report has a part "{part.name}" already: give it another name')
+        seen.add(part.name)

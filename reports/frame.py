@@ -26,8 +26,11 @@ _COST += ["feature_seconds"]
 _COST += ["trainable"]
 _TAIL = ["protocol", "status", "draw_id", "val_draw_id", "chosen", "cell_id", "note", "backbone"]
 _TAIL += ["sampler", "templates", "not_transferable", "by_columns", "failure_kind", "failure"]
-_AXES = ["method", "label", "dataset", "shots", "seed", "half"]
+_AXES = ["method", "label", "dataset", "shots", "seed", "half", "origin"]
 _COUNTS = ["lost", "won", "images", "evaluations", "trainable"]
+_DRAW = ["draw_images", "draw_classes", "draw_classes_short", "val_images"]
+_HIDDEN = ["row", "half", "origin", "beyond"]
+"""Columns that are not written to `cells.csv`."""
 
 
 class PlannedCell(Protocol):
@@ -64,22 +67,25 @@ def cell_frame(cells: Sequence[PlannedCell], records: Mapping[str, Record]) -> p
 
     Besides the columns of `cells.csv` (see `csv_columns`) it has `row`, the name under which the
     cell's method stands in tables: its label, made unique by protocol and backbone where needed
-    and marked always where labels beyond the shots were seen; and `half`, "base" under base-to-new.
+    and marked always where labels beyond the shots were seen; `half`, "base" under base-to-new;
+    `origin`, what tells its method from others of one name; and `beyond`, whether hyper-parameters
+    were chosen on labels beyond the shots (a method that chooses nothing has not).
     """
     rows = [_cell_row(cell, records.get(cell.id)) for cell in cells]
     frame = pd.DataFrame(rows, columns=_columns(rows))
     for name in frame.columns:
-        if name in _COUNTS:
+        if name in (*_COUNTS, *_DRAW):
             frame[name] = pd.to_numeric(frame[name]).astype("Int64")
         elif name not in (*_TAIL, *_AXES):
             frame[name] = pd.to_numeric(frame[name]).astype("float64")
+    frame["beyond"] = _beyond(frame)
     frame["row"] = _row_names(frame)
     return frame
 
 
 def csv_columns(frame: pd.DataFrame) -> list[str]:
     """The columns of `cells.csv`, in order."""
-    return [name for name in frame.columns if name not in ("row", "half")]
+    return [name for name in frame.columns if name not in _HIDDEN]
 
 
 def retention_frame(frame: pd.DataFrame, records: Mapping[str, Record]) -> pd.DataFrame:
@@ -117,6 +123,7 @@ def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
         "sampler": cell.sampler,
         "templates": " | ".join(cell.templates),
         "half": cell.half or "",
+        "origin": cell.method,
         "draw_id": "",
         "val_draw_id": "",
         "chosen": "",
@@ -137,10 +144,13 @@ def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
     row.update({name: costs[name] for name in _COST if name in costs})
     if record.draw:
         row.update(draw_id=record.draw.id, val_draw_id=record.draw.val_id)
+        draw = record.draw
+        numbers = (draw.images, draw.classes, draw.classes_short, draw.val_images)
+        row.update(zip(_DRAW, numbers, strict=True))
     row["chosen"] = json.dumps(record.chosen, sort_keys=True) if record.chosen else ""
     row.update(_retention_columns(record))
     for name, value in record.details.items():
-        row[name if name.startswith("subspace_leakage") else f"detail_{name}"] = value
+        row[f"detail_{name}"] = value
     return row
 
 
@@ -176,9 +186,16 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     seen = {name for row in rows for name in row}
     kept = sorted(name for name in seen if name.startswith("retention_"))
     kept = [name for name in kept if name != "retention_mean_change"] + ["retention_mean_change"]
-    leak = sorted(name for name in seen if name.startswith("subspace_leakage"))
-    rest = sorted(seen - {*_LEAD, *kept, *_COST, *leak, *_TAIL, "half"})
-    return [*_LEAD, *kept, *_COST, *leak, *_TAIL, *rest, "half"]
+    rest = sorted(seen - {*_LEAD, *kept, *_COST, *_DRAW, *_TAIL, *_HIDDEN})
+    return [*_LEAD, *kept, *_COST, *_DRAW, *_TAIL, *rest, "half", "origin"]
+
+
+def _beyond(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Rows that chose on the whole validation split, also before the first cell has finished."""
+    whole = frame["protocol"].map(lambda name: PROTOCOLS[name].beyond_shots).astype(bool)
+    tried = frame["evaluations"].astype("float64")  # NaN without a finished cell
+    most = tried.groupby([frame["label"], frame["protocol"], frame["backbone"]]).transform("max")
+    return whole & ~(most == 0)
 
 
 def _row_names(frame: pd.DataFrame) -> pd.Series[str]:
@@ -186,8 +203,7 @@ def _row_names(frame: pd.DataFrame) -> pd.Series[str]:
     if frame.empty:
         return names
     several = frame.groupby("label")["protocol"].transform("nunique") > 1
-    beyond = frame["protocol"].map(lambda name: PROTOCOLS[name].beyond_shots).astype(bool)
-    marked = several | beyond
+    marked = several | frame["beyond"]
     names = names.where(~marked, names + " [" + frame["protocol"].astype(str) + "]")
     if frame["backbone"].nunique() > 1:
         names = names + " @ " + frame["backbone"].astype(str)

@@ -56,18 +56,33 @@ class Place:
 def row_info(frame: pd.DataFrame) -> pd.DataFrame:
     """What is known of each table row, indexed by `row` in plan order.
 
-    Columns: label, method, note, protocol, backbone, ranked (no test label chose anything),
-    constant (uses no support set), and `fair`: the rows that are compared with each other. Of
-    those that saw labels beyond the shots only where no row has trained on fewer.
+    Columns: label, method, note, protocol, backbone; ranked (no test label chose anything),
+    constant (uses no support set), beyond (chose on labels beyond the shots); apart, the rows that
+    stand beside no others: not ranked, or beyond where a row has trained on fewer labels; group,
+    for configurations of one method its name, else ""; and fair, the rows that are ranked among
+    each other: neither apart nor one of several configurations, the best of which would be a
+    selection by test accuracy.
     """
-    columns = ["label", "method", "note", "protocol", "backbone"]
+    columns = ["label", "method", "note", "protocol", "backbone", "origin", "beyond"]
     info = frame.drop_duplicates("row").set_index("row")[columns].copy()
-    info["ranked"] = info["protocol"].map(lambda name: PROTOCOLS[name].ranked).astype(bool)
+    access = info["protocol"].map(PROTOCOLS)
+    info["ranked"] = [one.ranked for one in access]
     info["constant"] = frame.groupby("row")["shots"].max().reindex(info.index) == 0
-    beyond = info["protocol"].map(lambda name: PROTOCOLS[name].beyond_shots).astype(bool)
-    fewer = info["ranked"] & ~info["constant"] & ~beyond
-    info["fair"] = info["ranked"] & ~(beyond & bool(fewer.any()))
-    return info
+    whole = np.array([one.beyond_shots for one in access], dtype=np.bool_)
+    fewer = info["ranked"] & ~info["constant"] & ~whole
+    info["apart"] = ~info["ranked"] | (info["beyond"] & bool(fewer.any()))
+    same = info.groupby(["origin", "protocol", "backbone"], sort=False)["label"]
+    info["group"] = _group_names(info).where((same.transform("size") > 1) & info["ranked"], "")
+    info["fair"] = ~info["apart"] & (info["group"] == "")
+    return info.astype(dict.fromkeys(("ranked", "apart", "beyond", "fair"), "bool"))
+
+
+def _group_names(info: pd.DataFrame) -> pd.Series[str]:
+    names = info["method"].astype(str)
+    for column in ("protocol", "backbone"):
+        several = info.groupby("method")[column].transform("nunique") > 1
+        names = names.where(~several, names + " [" + info[column].astype(str) + "]")
+    return names
 
 
 def average(grid: pd.DataFrame, value: str) -> pd.DataFrame:

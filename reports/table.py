@@ -48,6 +48,8 @@ class Table:
     data: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: tuple[str, ...] = ()
     """Sentences below the table."""
+    under: tuple[str, ...] = ()
+    """Small print below the headings, in their order; none where empty."""
 
 
 def number(value: Any, digits: int = 1, signed: bool = False) -> str:

@@ -79,6 +79,20 @@ class MethodEntry(BaseModel):
         return {"name": value} if isinstance(value, str) else value
 
 
+class ReportEntry(BaseModel):
+    """What a report shows beside the parts that every report has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    parts: tuple[str, ...] = ()
+    """Registered names, or `path/to/file.py:Class` (relative to the suite file), in order."""
+
+    @field_validator("parts", mode="before")
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
 class Suite(BaseModel):
     """A grid: one backbone, data sets × shots × seeds × methods, under one protocol."""
 
@@ -121,6 +135,11 @@ class Suite(BaseModel):
     """How support images are cropped and flipped for training."""
     precision: Literal["fp32", "bf16", "fp16-amp"] = "fp32"
     """Of the encoders' arithmetic; weights stay float32."""
+    reference: Text | None = None
+    """The label of the row that the report pairs the others with, draw by draw; by default that of
+    the frozen model: the first row that uses no support set."""
+    report: ReportEntry = ReportEntry()
+    """What the report shows beside the parts that every report has."""
     keep_logits: Flag = False
     """Keep every test image's logits beside the record, so that measures can be added later."""
 

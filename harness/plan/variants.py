@@ -43,7 +43,12 @@ def variants_of(suite: SuiteFile) -> list[Variant]:
         HarnessError: an unknown or broken method, a setting that it does not have or that has the
             wrong type, an empty grid, a label or a configuration that stands twice; with the line.
     """
-    return list(_variants(suite))
+    found = list(_variants(suite))
+    labels, reference = [variant.label for variant in found], suite.suite.reference
+    if reference is not None and reference not in labels:
+        hint = did_you_mean(reference, labels)
+        raise suite.error(("reference",), f'no row is labelled "{reference}"{hint}')
+    return found
 
 
 def _variants(suite: SuiteFile) -> Iterator[Variant]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from harness.plan.expand import Plan, outline
 from harness.plan.select import only as restrict
-from harness.plan.suite import load_suite
+from harness.plan.suite import SuiteFile, load_suite, located
 from harness.store.store import Store
+
+if TYPE_CHECKING:
+    from harness.reports import Part
 
 
 def report_suite(suite: Path, results: Path, out: Path | None, only: tuple[str, ...]) -> int:
@@ -33,8 +37,16 @@ def write_report(plan: Plan, store: Store, folder: Path, console: Console) -> in
         _say(console, f"{path}: {why}; counted as missing (harness run sets it aside and mends it)")
     records = {**contents.failures, **contents.records}
     given = plan.suite.suite
-    published = load_published(plan.suite.path.parent / "published")
-    report = build(plan.cells, records, folder, given.name, given.description, published)
+    report = build(
+        plan.cells,
+        records,
+        folder,
+        given.name,
+        given.description,
+        load_published(plan.suite.path.parent / "published"),
+        given.reference,
+        report_parts(plan.suite),
+    )
     _say(console, leaderboard_text(report))
     finished = len(contents.records)
     if finished < len(plan.cells):
@@ -42,6 +54,21 @@ def write_report(plan: Plan, store: Store, folder: Path, console: Console) -> in
         _say(console, f"{missing} of {len(plan.cells)} cells are missing; the tables mark it")
     _say(console, f"report: {folder / 'index.html'}")
     return 0 if finished == len(plan.cells) else 1
+
+
+def report_parts(suite: SuiteFile) -> tuple[Part, ...]:
+    """The parts that a suite names, made.
+
+    Raises:
+        HarnessError: one of them is not there or is none; with its line.
+    """
+    from harness.reports import find_part
+
+    found = []
+    for position, reference in enumerate(suite.suite.report.parts):
+        with located(suite, ("report", "parts", position)):
+            found.append(find_part(reference, suite.path.parent))
+    return tuple(found)
 
 
 def _say(console: Console, message: str) -> None:

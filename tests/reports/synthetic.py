@@ -99,6 +99,7 @@ def record(cell: FakeCell, top1: float | None = None, change: float | None = Non
         images=cell.shots * 10,
         val_id="",
         val_images=0,
+        classes=10,
     )
     return Record(
         id=cell.id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from matplotlib.figure import Figure
 
-from harness.reports.figures import legend
+from harness.reports.drawing import legend
 from harness.reports.style import looks
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from synthetic import FakeCell, failed, grid, record, records
 
-from harness.reports import Report, assemble, build, gather, write
-from harness.reports.content import table_files
+from harness.reports import Report, assemble, build, gather, table_files, write
 from harness.store.record import Record
 
 FILES = {
@@ -24,6 +23,8 @@ FILES = {
     "forgetting.md",
     "paired.csv",
     "paired.md",
+    "draws.csv",
+    "draws.md",
     "cost.csv",
     "cost.md",
     "accuracy.svg",
@@ -41,7 +42,7 @@ def cells() -> list[FakeCell]:
 
 @pytest.fixture(scope="module")
 def report(cells: list[FakeCell]) -> Report:
-    return assemble(cells, records(cells), "Title")
+    return assemble(gather(cells, records(cells)), "Title")
 
 
 def test_same_records_same_bytes(report: Report, cells: list[FakeCell], tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_labels_are_escaped_everywhere() -> None:
     cells += grid(methods=["zero_shot", "coop"], datasets=["a"])
     results = records(cells)
     results[cells[0].id] = failed(cells[0], message="<img src=x onerror=alert(1)>")
-    files = assemble(cells, results, "<script>title</script>").files
+    files = assemble(gather(cells, results), "<script>title</script>").files
     for name in ("index.html", "leaderboard.md", "accuracy.svg"):
         text = files[name].decode()
         assert "<script" not in text, name
@@ -121,7 +122,7 @@ def test_an_empty_plan_has_a_page(tmp_path: Path) -> None:
 )
 def test_small_grids(axes: dict[str, list[object]]) -> None:
     cells = grid(**{"methods": ["zero_shot", "lora", "tip_adapter"], **axes})
-    files = assemble(cells, records(cells), "t").files
+    files = assemble(gather(cells, records(cells)), "t").files
     assert "nan" not in files["leaderboard.md"].decode()
     assert b"<h2>Leaderboard</h2>" in files["index.html"]
 
@@ -144,7 +145,7 @@ def test_other_alphabets_in_labels_raise_no_warning() -> None:
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assemble(cells, records(cells), "თემა 方")
+        assemble(gather(cells, records(cells)), "თემა 方")
 
 
 def test_reports_need_no_model() -> None:

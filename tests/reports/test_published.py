@@ -7,8 +7,7 @@ import pytest
 from synthetic import FakeCell, grid, record
 
 from harness.errors import HarnessError
-from harness.reports import gather, load_published
-from harness.reports.content import table_files
+from harness.reports import gather, load_published, table_files
 from harness.reports.draws import broadcast
 from harness.reports.frame import cell_frame
 from harness.reports.parity import Comparison, compare

@@ -9,8 +9,7 @@ import pytest
 from scipy.stats import t as student
 from synthetic import FakeCell, failed, grid, record, records
 
-from harness.reports import gather, leaderboard_text
-from harness.reports.content import Content, table_files
+from harness.reports import Content, gather, leaderboard_text, table_files
 
 T2 = 4.302652729911275
 """t(.975, 2)."""
@@ -28,7 +27,7 @@ def test_cells_csv_begins_with_the_promised_columns() -> None:
     assert len(table) == len(cells)
     assert {"retention_names", "retention_names_change", "retention_mean_change"} <= {*table}
     assert "retention_digits" not in table
-    assert "subspace_leakage_left" in table
+    assert "detail_subspace_leakage_left" in table
 
 
 def test_data_sets_are_the_strata_of_an_average() -> None:
@@ -71,7 +70,7 @@ def test_rows_that_lack_a_data_set_stand_apart() -> None:
         if (cell.label, cell.dataset) == ("coop", "b"):  # its mean would be 80, theirs is 60
             del results[cell.id]
     report = gather(cells, results)
-    assert [line.name for line in report.leaderboard.lines] == ["comp_lora", "lora", "coop"]
+    assert [line.name for line in report.leaderboard.lines] == ["lora", "comp_lora", "coop"]
     last = report.leaderboard.lines[-1]
     assert last.apart and last.entries[0].sub == "1 of 2 data sets" and not last.entries[0].mark
     row = csv(report, "leaderboard").set_index("label").loc["coop"]
@@ -167,21 +166,38 @@ def test_paired_difference_of_comp_lora_by_hand() -> None:
     assert any("comp_lora − lora at 4 shots: top-1 +2.0 ± 2.5" in s for s in report.findings)
 
 
-def test_comp_lora_is_set_against_lora_of_the_same_rate() -> None:
-    cells = grid(["lora", "comp_lora"], ["a"], [4])
-    both = [
-        dataclasses.replace(c, label=f"{c.label}(lr={rate})")
-        for rate in (0.01, 0.03)
+def test_a_suite_names_the_row_that_others_are_set_against() -> None:
+    cells = grid(["zero_shot", "coop", "lora", "comp_lora"], ["a"], [4])
+    default = gather(cells, records(cells))
+    assert default.study.reference == "zero_shot"
+    assert not any("−" in sentence.partition(":")[0] for sentence in default.findings)
+    report = gather(cells, records(cells), reference="lora")
+    assert report.tables["paired"][0].caption.startswith("Paired differences to lora")
+    said = [s.partition(" at ")[0] for s in report.findings if " − lora" in s]
+    assert said == ["coop − lora", "comp_lora − lora"]
+
+
+def test_configurations_of_one_method_are_grouped_and_never_ranked() -> None:
+    cells = grid(["zero_shot", "coop", "lora"], ["a"], [4])
+    rates = (0.1, 0.01, 0.001)
+    cells = [c for c in cells if c.method != "lora"] + [
+        dataclasses.replace(c, label=f"lora(lr={rate})")
+        for rate in rates
         for c in cells
+        if c.method == "lora"
     ]
-    rates = {c.id: float(c.label[-5:-1]) for c in both}
-    results = {
-        c.id: dataclasses.replace(record(c), chosen={"lr": rates[c.id], "rank": 2}) for c in both
-    }
-    said = " ".join(gather(both, results).findings)
-    assert "comp_lora(lr=0.01) − lora(lr=0.01)" in said
-    assert "comp_lora(lr=0.03) − lora(lr=0.03)" in said
-    assert "comp_lora(lr=0.03) − lora(lr=0.01)" not in said
+    results = {c.id: record(c, top1=90.0 if "0.01" in c.label else None) for c in cells}
+    report = gather(cells, results)
+    names = [line.name for line in report.leaderboard.lines]
+    assert names == ["coop", "zero_shot", "lora", *(f"lora(lr={rate})" for rate in rates)]
+    assert "3 configurations, not ranked" in report.leaderboard.lines[2].note
+    table = csv(report, "leaderboard").set_index("label")
+    assert table.loc[["coop", "zero_shot"], "rank_high_4"].max() == 2
+    assert table.loc["lora(lr=0.01)", ["rank_low_4", "against_highest_4"]].isna().all()
+    assert table.loc["lora(lr=0.01)", "top1_4"] == 90.0
+    assert "coop has the highest mean" in report.findings[0]
+    said = next(s for s in report.findings if s.startswith("lora: 3 configurations"))
+    assert "val_search" in said and "lr=" not in said, "and none of them is named"
 
 
 def test_different_draws_templates_and_models_are_warned_about() -> None:
@@ -266,7 +282,7 @@ def test_draws_are_shown_by_identity() -> None:
     first = results[cells[0].id].draw
     assert first is not None and set(table["draw_id"]) == {first.id}
     assert list(table["val_draw_id"]) == ["v" * 64, "w" * 64]
-    shown = next(t for t in report.origin if t.name == "draws").lines
+    shown = report.tables["draws"][0].lines
     assert first.id[:12] in [entry.text for entry in shown[0].entries]
     assert any("Different validation images under the same seed" in w for w in report.warnings)
 
@@ -300,7 +316,7 @@ def test_failures_are_listed_with_their_reason() -> None:
     cells = grid(methods=["lora"], datasets=["a"], shots=[4])
     results = records(cells)
     results[cells[1].id] = failed(cells[1])
-    line = gather(cells, results).undone.lines[0]
+    line = gather(cells, results).tables["undone"][0].lines[0]
     texts = ("failed", "1", "method: loss is not finite at step 12", "a, 4 shots, seed 2")
     assert tuple(entry.text for entry in line.entries) == texts
 

@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 from synthetic import FakeCell, grid, record, records
 
-from harness.reports import assemble, gather, leaderboard_text
-from harness.reports.base_to_new import harmonic_mean
-from harness.reports.content import Content, table_files
+from harness.reports import Content, assemble, gather, leaderboard_text, table_files
+from harness.reports.parts.base_to_new import harmonic_mean
 from harness.store.record import Draw, Record, Retention
 
 T2 = 4.302652729911275
@@ -76,7 +75,7 @@ def test_the_average_of_published_base_and_new_gives_the_published_h() -> None:
 def test_without_a_rule_for_other_names_new_and_h_are_not_applicable() -> None:
     cells = halves("linear_probe")
     results = {c.id: with_kept(c, 80.0, {f"{c.dataset[0]}-new": None}) for c in cells}
-    report = assemble(cells, results, "t")
+    report = assemble(gather(cells, results), "t")
     line = report.tables["base_to_new"][0].lines[0]
     assert [entry.text for entry in line.entries] == ["80.0 ± 0.0", "n/a", "n/a"]
     assert "Base to new classes" in report.files["index.html"].decode()
@@ -86,7 +85,7 @@ def test_without_a_rule_for_other_names_new_and_h_are_not_applicable() -> None:
 
 def test_tables_without_a_meaning_are_not_there() -> None:
     cells = grid(["lora"], ["a", "b"], [4])
-    report = assemble(cells, records(cells), "t")
+    report = assemble(gather(cells, records(cells)), "t")
     assert not {"base_to_new.csv", "transfer.csv"} & set(report.files)
     assert "Base to new" not in report.files["index.html"].decode()
 
@@ -113,7 +112,7 @@ def test_transfer_shows_absolute_accuracies_beside_the_source() -> None:
         "r": [None] * 3,
     }
     more, others = one_source("linear_probe", probe)
-    report = assemble([*cells, *more], {**results, **others}, "t")
+    report = assemble(gather([*cells, *more], {**results, **others}), "t")
     table = csv(report, "transfer").set_index(["label", "tested_on"])
     coop = table.loc["coop"]
     assert coop.loc["imagenet", ["top1", "draws"]].tolist() == [72.0, 3]
@@ -140,11 +139,30 @@ def test_a_mean_over_fewer_sets_does_not_stand_beside_means_over_all() -> None:
     assert (row.loc["mean", "transfer"], row.loc["r", "transfer"]) == ("n/a", "n/a")
 
 
-def full_val(cell: FakeCell) -> tuple[FakeCell, Record]:
-    """The cell with its hyper-parameters chosen on a whole validation split of 5,400 images."""
+def full_val(cell: FakeCell, chose: bool = True) -> tuple[FakeCell, Record]:
+    """The cell under a protocol that lets it choose on a whole validation split of 5,400 images."""
     moved = dataclasses.replace(cell, protocol="val_full")
     made = record(moved, top1=90.0 + cell.seed)
-    return moved, dataclasses.replace(made, draw=Draw(f"d{cell.seed}", "coop", 160, "v", 5400))
+    trials = [{"config": {"lr": rate}, "top1": 50.0, "on": "val"} for rate in (0.1, 0.2)]
+    assert made.cost is not None
+    return moved, dataclasses.replace(
+        made,
+        draw=Draw(f"d{cell.seed}", "coop", 160, "v", 5400),
+        search=trials if chose else [],
+        cost=dataclasses.replace(made.cost, evaluations=2 if chose else 0),
+    )
+
+
+def test_a_method_that_chooses_nothing_has_not_chosen_on_more_labels() -> None:
+    frozen = grid(["zero_shot"], ["eurosat"])
+    chose = dict(map(full_val, grid(["lora"], ["eurosat"], [16])))
+    plain = dict(full_val(cell, chose=False) for cell in grid(["coop"], ["eurosat"], [16]))
+    everything = {c.id: r for c, r in {**chose, **plain}.items()}
+    report = gather([*frozen, *chose, *plain], records(frozen) | everything)
+    notes = {line.name: line.note for line in report.leaderboard.lines}
+    assert notes == {"lora [val_full]": "whole val split", "coop": "", "zero_shot": ""}
+    (warning,) = [w for w in report.warnings if "Not few-shot in its labels" in w]
+    assert "lora [val_full] chose" in warning and "coop" not in warning
 
 
 def test_rows_with_more_labels_are_marked_and_not_ranked_beside_the_others() -> None:

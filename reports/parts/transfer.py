@@ -5,9 +5,14 @@ The table of cross-data-set transfer and of domain generalisation (CoCoOp, Zhou 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from harness.reports.leaderboard import Standing, line, mean_entry, named, shots_name
+from harness.reports.entries import NOT_TRANSFERABLE, line, mean_entry, named
+from harness.reports.part import Part
+from harness.reports.standing import Standing
+from harness.reports.study import Study
 from harness.reports.summary import Mean, average, mean_at
 from harness.reports.table import NOT_APPLICABLE, Entry, Table
 
@@ -16,6 +21,15 @@ COLUMNS_NOTE = (
     f"{COLUMNS_MARK}: the method has no rule for other class names; all classes of the set are "
     "among those adapted to, so these columns of its logits were taken. Not zero-shot accuracy."
 )
+
+
+class Transfer(Part):
+    """One table per number of shots, where all cells adapt to one and the same data set."""
+
+    name, title = "transfer", "Transfer to other data sets"
+
+    def tables(self, study: Study) -> Sequence[Table]:
+        return transfer_tables(study.grid, study.retention, study.standing)
 
 
 def transfer_tables(grid: pd.DataFrame, retention: pd.DataFrame, at: Standing) -> list[Table]:
@@ -88,10 +102,12 @@ def _table(
             entries.append(kept_entry(mean_at(tables[name], row, k), rule))
         lines.append(line(at, row, entries))
     head = ("Method", f"{source}, source", *names, f"mean of {len(names)}")
-    caption = f"Transfer from {source} at {shots_name(k)}: top-1, % ± 95 % t interval over draws"
-    notes = (COLUMNS_NOTE,) if "columns" in rules.values() else ()
+    caption = f"Transfer from {source} at {at.drawn.name(k)}: top-1, % ± 95 % t interval over draws"
+    notes = [COLUMNS_NOTE] if "columns" in rules.values() else []
+    notes += [NOT_TRANSFERABLE] if "" in rules.values() else []
+    notes += filter(None, [at.drawn.note(k)])
     data = _data(source, tables, rules, at, k)
-    return Table(f"transfer_{k}", caption, head, tuple(lines), data, notes)
+    return Table(f"transfer_{k}", caption, head, tuple(lines), data, tuple(notes))
 
 
 def _data(

@@ -16,7 +16,7 @@ from harness.reports.table import Table
 
 
 @dataclass(frozen=True)
-class Plot:
+class Drawn:
     """A drawn plot: its SVG document, what it shows (read aloud too), and how to read it."""
 
     name: str
@@ -26,16 +26,23 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Section:
-    """One heading of the page with its plots and tables; `folded` ones open on a click."""
+class Block:
+    """What one part shows; its `name` is its place on the page."""
 
-    id: str
-    title: str
-    intro: str
-    plots: Sequence[Plot] = ()
+    name: str
+    plots: Sequence[Drawn] = ()
     tables: Sequence[Table] = ()
     folded: bool = False
     side_by_side: bool = False
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading of the page, and the blocks under it."""
+
+    title: str
+    blocks: Sequence[Block]
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ def render(page: Page) -> str:
     return _template().render(page=page, css=_css(), inline=inline)
 
 
-def inline(plot: Plot) -> Markup:
+def inline(plot: Drawn) -> Markup:
     """The plot's SVG as an element of the page: named for screen readers, in the page's colour."""
     body = plot.svg[plot.svg.index("<svg") :].replace(INK, "currentColor")
     label = Markup.escape(f"{plot.title}. {plot.caption}")

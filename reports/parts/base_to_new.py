@@ -5,14 +5,18 @@ CoCoOp's protocol (Zhou et al., CVPR 2022): one table of averages, then one per 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from harness.reports.cube import cube
-from harness.reports.leaderboard import Standing, line, mean_entry, named, shots_name
+from harness.reports.entries import NOT_TRANSFERABLE, line, mean_entry, named
+from harness.reports.part import Part
+from harness.reports.standing import Standing
 from harness.reports.stats import Floats, stratified
+from harness.reports.study import Study
 from harness.reports.summary import average, mean_at
 from harness.reports.table import NOT_APPLICABLE, Entry, Table
 
@@ -20,6 +24,16 @@ _BASE, _NEW = "-base", "-new"
 """How the halves of a data set are named (`harness.datasets.halves.half_name`)."""
 
 MEASURES = ("base", "new", "H")
+
+
+class BaseToNew(Part):
+    """The averages (of several data sets), then a table per data set; none for other settings."""
+
+    name, title = "base_to_new", "Base to new classes"
+    printed = 1
+
+    def tables(self, study: Study) -> Sequence[Table]:
+        return base_to_new_tables(study.grid, study.retention, study.standing)
 
 
 def base_to_new_tables(grid: pd.DataFrame, retention: pd.DataFrame, at: Standing) -> list[Table]:
@@ -58,15 +72,17 @@ def _table(name: str, part: pd.DataFrame, applicable: pd.Series[bool], at: Stand
                 cell = mean_at(means[measure], row, k)
                 entries.append(mean_entry(cell) if known else Entry(NOT_APPLICABLE))
         lines.append(line(at, row, entries))
-    head = [f"{measure}, {shots_name(k)}" for k in at.shots for measure in MEASURES]
+    head = [f"{measure}, {at.drawn.name(k)}" for k in at.shots for measure in MEASURES]
     caption = f"Base to new, {name}: top-1, %"
     data = _data(name, means, at)
-    return Table(f"base_to_new_{name}", caption, ("Method", *head), tuple(lines), data, _NOTES)
+    notes = [*_NOTES, *([] if applicable.all() else [NOT_TRANSFERABLE]), *at.drawn.notes]
+    heading = ("Method", *head)
+    return Table(f"base_to_new_{name}", caption, heading, tuple(lines), data, tuple(notes))
 
 
 _NOTES = (
     "base: the classes adapted to, told apart among themselves; new: the other half of the data "
-    "set's classes, never seen in adaptation. n/a: not transferable to other class names.",
+    "set's classes, never seen in adaptation.",
     "H: harmonic mean of base and new as they stand in the line; of averages, not an average of "
     "the data sets' H (as in CoCoOp's tables). Its interval follows from theirs, to first order.",
 )
