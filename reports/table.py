@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import isnan
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 NONE = "–"
@@ -50,6 +51,22 @@ class Table:
     """Sentences below the table."""
     under: tuple[str, ...] = ()
     """Small print below the headings, in their order; none where empty."""
+
+    @classmethod
+    def of(cls, name: str, caption: str, frame: pd.DataFrame, notes: tuple[str, ...] = ()) -> Table:
+        """A frame as it is: a line per index entry, numbers with one digit, counts with none."""
+        lines = [
+            Line(str(key), tuple(Entry(_plain(value)) for value in values))
+            for key, values in zip(frame.index, frame.itertuples(index=False), strict=True)
+        ]
+        head = (str(frame.index.name or ""), *map(str, frame.columns))
+        return cls(name, caption, head, tuple(lines), frame.reset_index(), notes)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return number(value, digits=0 if isinstance(value, int | np.integer) else 1)
 
 
 def number(value: Any, digits: int = 1, signed: bool = False) -> str:

@@ -115,12 +115,25 @@ def test_the_sampler_draws_a_long_tail(tmp_path: Path) -> None:
     assert record.draw.classes_short == 9
 
 
-def test_the_report_runs_on_an_empty_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "suites").mkdir()
-    (tmp_path / "suites/fewshot.yaml").write_text(TINY)
+def test_the_report_part_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(block("Add a report", "python"), "CONTRIBUTING.md", "exec"), {})
-    assert "zero_shot" in capsys.readouterr().out
-    assert (ROOT / "suites/fewshot.yaml").is_file()
+    path = tmp_path / "path/to/gain_by_set.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(block("Add a report part", "python"))
+    assert len(path.read_text().splitlines()) < 40
+    few = TINY.replace("methods: [zero_shot]", "methods: [zero_shot, tip_adapter]")
+    (tmp_path / "my_suite.yaml").write_text(few + block("Add a report part", "yaml"))
+    Run(make_plan(load_suite(tmp_path / "my_suite.yaml")), tmp_path / "results")
+    done = CliRunner().invoke(cli, ["report", "my_suite.yaml"])
+    assert done.exit_code == 0, done.output
+    folder = Path("results/reports/my_suite")
+    (row,) = csv.DictReader((folder / "gain_by_set.csv").read_text().splitlines())
+    (cell,) = [c for c in _rows(folder / "cells.csv") if c["label"] == "tip_adapter"]
+    assert (row["dataset"], row["mean"], row["count"]) == ("digits", cell["gain"], "1")
+    page = (folder / "index.html").read_text()
+    assert "<h2>Gain by data set</h2>" in page and "gain over zero-shot, points" in page
+    assert (folder / "gain_by_set.svg").is_file()
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
