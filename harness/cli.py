@@ -142,7 +142,7 @@ def score(**options: Any) -> None:
 @click.argument("what", type=click.Choice(KINDS))
 def list_(what: str) -> None:
     """List what is known of one kind."""
-    from harness.verbs.show import show_list
+    from harness.verbs.list import show_list
 
     sys.exit(show_list(what))
 

@@ -11,6 +11,11 @@ import pytest
 from command import harness, in_a_process
 from small_suite import SMALL
 
+from harness.plan.expand import outline
+from harness.plan.suite import load_suite
+from harness.store.store import Store
+from harness.verbs.report import report_folder
+
 PLUGINS = Path(__file__).with_name("plugins.py")
 
 
@@ -133,9 +138,19 @@ def test_draw_prints_the_coop_draw(tmp_path: Path) -> None:
     assert [row["label"] for row in rows[:4]] == [0, 0, 1, 1]
 
 
+def test_reports_of_other_cells_lie_in_other_folders(tmp_path: Path, suite: Path) -> None:
+    plan, store = outline(load_suite(suite)), Store(tmp_path)
+    words = [(), ("dataset=digits",), ("dataset=georgian",), ("label=a/../b, c",)]
+    folders = {report_folder(plan, store, given) for given in words}
+    assert len(folders) == len(words)
+    assert {folder.parent for folder in folders} == {tmp_path / "reports"}
+
+
 def test_list(tmp_path: Path) -> None:
-    assert "comp_lora" in harness("list", "methods").stdout
-    assert "re-derivation" in harness("list", "methods").stdout
+    methods = harness("list", "methods").stdout.splitlines()
+    assert len(methods) == len({line.split()[0] for line in methods}), "one line each"
+    (lora,) = (line for line in methods if line.startswith("comp_lora "))
+    assert "Wang et al." in lora and "2025" in lora and "re-derivation" in lora
     assert "digits" in harness("list", "datasets").stdout
     assert "glyphs" in harness("list", "backbones").stdout
     assert "search/rates" in harness("list", "suites").stdout

@@ -169,8 +169,33 @@ def test_only_keeps_what_answers_and_the_zero_shot_rows(plan_of: MakePlan) -> No
 
 
 @pytest.mark.parametrize(
+    ("words", "labels"),
+    [
+        (["label=zero_shot,linear_probe"], {"zero_shot", "linear_probe"}),
+        (["label=zero_shot, linear_probe"], {"zero_shot", "linear_probe"}),
+        (["label=a, b"], {"a, b"}),
+        (["label=a, b,zero_shot"], {"a, b", "zero_shot"}),
+        (["label=zero_shot,a, b"], {"a, b", "zero_shot"}),
+        (["label=coop(steps=1, lr=0.1),a, b"], {"coop(steps=1, lr=0.1)", "a, b"}),
+        (["label=zero_shot", "label=linear_probe"], {"zero_shot", "linear_probe"}),
+        (
+            ["method=coop,zero_shot"],
+            {"zero_shot", "coop(steps=1, lr=0.1)", "coop(steps=2, lr=0.1)"},
+        ),
+    ],
+)
+def test_only_takes_several_values_of_every_key(
+    plan_of: MakePlan, words: list[str], labels: set[str]
+) -> None:
+    grid = "  - {name: coop, config: {steps: [1, 2], lr: [0.1]}}\n"
+    plan = plan_of(SMALL + "  - {name: nearest_class_mean, label: 'a, b'}\n" + grid)
+    assert {cell.label for cell in only(plan, words).cells} == labels
+
+
+@pytest.mark.parametrize(
     ("word", "said"),
     [
+        ("label=zero_shot,liner_probe", 'no cell has label "liner_probe" (did you mean "linear'),
         ("dataset", "key=value"),
         ("dataset=", "key=value"),
         ("datset=digits", 'did you mean "dataset"?'),

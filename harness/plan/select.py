@@ -14,16 +14,17 @@ KEYS = ("label", "method", "dataset", "shots", "seed")
 def only(plan: Plan, words: Sequence[str]) -> Plan:
     """The cells of `plan` that answer every word, such as "dataset=digits,letters" or "shots=4".
 
-    A method without a draw (zero-shot) answers any shots and seed, so that its row stays. Labels
-    may hold commas and are given whole; a key given twice takes either value.
+    A method without a draw (zero-shot) answers any shots and seed, so that its row stays. A label
+    that holds commas is one value where there is such a label; a key given twice takes either.
 
     Raises:
         HarnessError: no "=", an unknown key, or a value that no cell has.
     """
     chosen = plan
-    for key, values in _parse(words).items():
+    for key, given in _parse(words).items():
         every = {_value(cell, key) for cell in plan.every}
         known = sorted(every - {"0" if key in _AXES else ""})
+        values = [value for word in given for value in _split(word, known)]
         for value in values:
             if value not in known:
                 hint = did_you_mean(value, known)
@@ -55,5 +56,16 @@ def _parse(words: Sequence[str]) -> dict[str, list[str]]:
             raise HarnessError(f'--only {word}: write key=value, e.g. "dataset=digits"')
         if key not in KEYS:
             raise HarnessError(f'--only {word}: unknown key "{key}"{did_you_mean(key, KEYS)}')
-        found.setdefault(key, []).extend([values] if key == "label" else values.split(","))
+        found.setdefault(key, []).append(values)
     return found
+
+
+def _split(text: str, known: Sequence[str]) -> list[str]:
+    """`text` at its commas, but for those within a known value: "lora(rank=2, lr=1),zero_shot"."""
+    if text in known:
+        return [text]
+    for value in sorted(known, key=len, reverse=True):
+        if text.startswith(f"{value},"):
+            return [value, *_split(text[len(value) + 1 :].lstrip(), known)]
+    first, comma, rest = text.partition(",")
+    return [first, *_split(rest.lstrip(), known)] if comma else [first]

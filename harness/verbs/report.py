@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,10 @@ def report_suite(suite: Path, results: Path, out: Path | None, only: tuple[str, 
 
 
 def report_folder(plan: Plan, store: Store, only: tuple[str, ...]) -> Path:
-    """Where a report goes by default; that of some cells never replaces that of all."""
-    return store.root / "reports" / (plan.suite.suite.name + ("-only" if only else ""))
+    """Where a report goes by default: that of some cells never replaces another one."""
+    chosen = re.sub(r"[^\w=,.()-]+", "_", " ".join(sorted(only)))
+    folder = f"{plan.suite.suite.name}-only-{chosen}"[:200] if only else plan.suite.suite.name
+    return store.root / "reports" / folder
 
 
 def write_report(plan: Plan, store: Store, folder: Path, console: Console) -> int:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness import registry
 from harness.backbones.spec import BackboneSpec
-from harness.errors import HarnessError
 from harness.executors.runner import survey
 from harness.features.threads import cores
 from harness.plan.estimate import Estimator
 from harness.plan.expand import Plan, outline
-from harness.plan.find_suite import shipped
 from harness.plan.gpu_hours import TFLOPS, gpu_hours
-from harness.plan.methods import METHODS, find_method
 from harness.plan.select import only as restrict
 from harness.plan.standing import Progress
 from harness.plan.suite import load_suite
@@ -154,71 +149,3 @@ def show_schema() -> int:
     """Print the JSON schema of suite files."""
     print(json.dumps(suite_schema(), indent=1, ensure_ascii=False))
     return 0
-
-
-def show_list(what: str) -> int:
-    """Print the known methods, data sets, backbones or suites."""
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    kinds: dict[str, Callable[[], Sequence[tuple[str, ...]]]] = {
-        "methods": _methods,
-        "samplers": _samplers,
-        "measures": _measures,
-        "datasets": _datasets,
-        "backbones": _backbones,
-        "suites": _suites,
-    }
-    for row in kinds[what]():
-        table.add_row(*(escape(word) for word in row))
-    console.print(table)
-    return 0
-
-
-def _methods() -> list[tuple[str, str]]:
-    rows = []
-    for name in sorted(registry.plugins(METHODS)):
-        method = find_method(name)
-        summary = (method.__doc__ or "").strip().splitlines()[0] if method.__doc__ else ""
-        rows.append((name, f"{summary} [{method.note}]" if method.note else summary))
-    return rows
-
-
-def _samplers() -> list[tuple[str, str]]:
-    from harness.datasets.samplers import SAMPLERS, find_sampler
-
-    found = [(name, find_sampler(name)) for name in sorted(registry.plugins(SAMPLERS))]
-    return [(name, (cls.__doc__ or "").strip().partition("\n")[0]) for name, cls in found]
-
-
-def _measures() -> list[tuple[str, str, str]]:
-    from harness.plan.measures import MEASURES, find_measure
-
-    better = {True: "higher is better", False: "lower is better", None: ""}
-    found = [find_measure(name) for name in sorted(registry.plugins(MEASURES))]
-    return [
-        (one.name, ", ".join(filter(None, (one.unit, better[one.higher_is_better]))), one.summary)
-        for one in found
-    ]
-
-
-def _datasets() -> list[tuple[str, str]]:
-    from harness.datasets import describe_datasets
-
-    return describe_datasets()
-
-
-def _backbones() -> list[tuple[str, str]]:
-    from harness.backbones import describe_backbones
-
-    return describe_backbones()
-
-
-def _suites() -> list[tuple[str, str]]:
-    rows = []
-    for name, path in shipped().items():
-        try:
-            text = load_suite(path).suite.description
-        except HarnessError as error:
-            text = f"broken: {error}"
-        rows.append((name, " ".join(text.split())))
-    return rows
