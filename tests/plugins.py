@@ -172,6 +172,20 @@ class LosesTheGpu(Method):
         return Constant(len(task.classes))
 
 
+class Hangs(Method):
+    """Trains for ever, and takes no exception for an answer."""
+
+    name = "hangs"
+    Config = Nothing
+
+    def fit(self, task: Task) -> Classifier:
+        while True:
+            try:
+                time.sleep(0.01)
+            except Exception:
+                continue
+
+
 class Slow(Method):
     name = "slow"
     Config = Nothing

@@ -29,6 +29,7 @@ class Run:
         executor: str = "serial",
         workers: int = 1,
         tune: bool = False,
+        **more: Any,
     ) -> None:
         self.store = Store(root)
         self.events: list[Event] = []
@@ -37,7 +38,7 @@ class Run:
             plan,
             self.store,
             make_executor(executor),
-            Settings(self.store.cache, workers, device="cpu", tune=tune),
+            Settings(self.store.cache, workers, device="cpu", tune=tune, **more),
             self.events.append,
             self.notices.append,
         )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from running import ONE_SET, Run, numbers, with_plugin
 from small_suite import MakePlan
 
-from harness.executors.base import Event
+from harness.errors import HarnessError
+from harness.executors.base import Event, Settings
+from harness.executors.make import make_executor
 from harness.plan.methods import find_method
 from harness.run.device_loss import DeviceLost
 from harness.store.store import Store
@@ -101,6 +106,68 @@ def test_the_serial_executor_stops_when_its_process_has_lost_the_gpu(
     monkeypatch.setattr(method, "lost", False)  # as in a new process
     again = Run(plan, tmp_path / "r")
     assert (again.result.failed, len(again.contents.records)) == (0, len(plan.cells))
+
+
+@pytest.mark.parametrize("executor", ["serial", "ray"])
+def test_a_cell_whose_time_is_up_fails_alone(
+    executor: str, plan_of: MakePlan, tmp_path: Path
+) -> None:
+    """It is in the worker that the next cell wants."""
+    text = with_plugin("Hangs", text=ONE_SET) + "  - nearest_class_mean\n"
+    plan = plan_of(text)
+    before = time.monotonic()
+    run = Run(plan, tmp_path / "r", executor, limit_seconds=15)
+    assert time.monotonic() - before < 120
+    (failed,) = run.contents.failures.values()
+    assert failed.failure is not None and failed.label == "hangs"
+    assert (failed.failure.kind, failed.failure.attempt) == ("time", 1)
+    assert "0.25 minutes, the suite's limit" in failed.failure.message
+    assert len(run.contents.records) == len(plan.cells) - 1 and run.retried() == []
+
+
+def test_the_limit_is_no_part_of_a_cell(plan_of: MakePlan) -> None:
+    limited = plan_of(ONE_SET + "limit: {minutes_per_cell: 0.5}\n")
+    assert limited.suite.suite.limit.minutes_per_cell == 0.5
+    assert [c.id for c in limited.cells] == [c.id for c in plan_of(ONE_SET).cells]
+    for wrong in ("0", "-1", ".nan", ".inf", "soon"):
+        with pytest.raises(HarnessError, match=r"small\.yaml:\d+: limit\.minutes_per_cell"):
+            plan_of(ONE_SET + f"limit: {{minutes_per_cell: {wrong}}}\n")
+
+
+def test_a_local_cluster_listens_on_loopback_only(plan_of: MakePlan, tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "cache", device="cpu")
+    with closing(make_executor("ray").run(plan_of(ONE_SET).cells, settings)) as events:  # type: ignore[type-var]
+        next(iter(events))
+        hosts = listening(of=descendants(os.getpid()))
+    assert hosts and all(host.startswith("127.") for host in hosts)
+
+
+def descendants(process: int) -> set[int]:
+    """All processes that a process has started, and those have (Linux)."""
+    found, parents = {process}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    while more := {one for one, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def listening(of: set[int]) -> set[str]:
+    """The addresses at which these processes listen (Linux)."""
+    sockets = set()
+    for process in of:
+        for open_file in Path(f"/proc/{process}/fd").glob("*"):
+            with suppress(OSError):
+                sockets.add(os.readlink(open_file).removeprefix("socket:[").rstrip("]"))
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in sockets:
+                host = bytes.fromhex(fields[1].split(":")[0])
+                found.add(".".join(map(str, host[-4:][::-1])))  # IPv4, or mapped into IPv6
+    return found
 
 
 def test_the_serial_path_never_imports_ray() -> None:

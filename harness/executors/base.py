@@ -25,6 +25,8 @@ class Settings:
     address: str | None = None
     tune: bool = False
     """Evaluate the candidates of a search side by side, by Ray Tune."""
+    limit_seconds: float | None = None
+    """A cell that takes longer fails."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,14 @@ class Event:
     message: str = ""
 
 
+@dataclass(frozen=True)
+class Notice:
+    """Something to be told that concerns no single cell."""
+
+    message: str
+
+
 class Executor(Protocol):
     """Runs cells and tells what happens, in any order. Closing the iterator stops the work."""
 
-    def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]: ...
+    def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event | Notice]: ...

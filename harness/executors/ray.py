@@ -1,186 +1,121 @@
-"""A pool of long-lived Ray actors, each with its backbone and data loaded.
+"""Cells on a pool of long-lived Ray actors.
 
-A warm call costs about a millisecond. Local clusters listen on loopback only and have no
-dashboard. A worker that dies, or loses its GPU to a CUDA fault, is replaced and its cell is tried
-again; a cell that ran out of memory is tried once more when nothing else runs.
+A warm call costs about a millisecond. A worker that dies, or loses its GPU to a CUDA fault, is
+replaced and its cell is tried again; a cell that ran out of memory is tried once more when nothing
+else runs; a cell whose time is up fails, and its worker is replaced.
 """
 
 from __future__ import annotations
 
-import logging
-import math
+import errno
 import os
-import signal
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import OutOfDiskError, OutOfMemoryError, RayError, RayTaskError
 
-from harness.errors import HarnessError
-from harness.executors.base import ATTEMPTS, Event, Settings
+from harness.executors.base import ATTEMPTS, Event, Notice, Settings
+from harness.executors.cluster import Head, cluster, first_line
+from harness.executors.limit import OverTime, over_time
+from harness.executors.workers import Job, Workers
 from harness.plan.cell import Cell
-from harness.run.cell import Kind, Outcome, failure_record, run_cell
-from harness.run.resources import Resources
+from harness.run.cell import Kind, Outcome, failure_record
 
-
-class _Worker:
-    """What lives in an actor: resources that stay warm between cells."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._resources = Resources(settings.cache, settings.device, settings.threads)
-
-    def run(self, cell: Cell, attempt: int) -> Outcome:
-        parallel = None
-        if self._settings.tune:
-            from harness.executors.tune import tune_evaluator
-
-            parallel = tune_evaluator(cell, self._settings)
-        return run_cell(cell, self._resources, attempt, parallel)
+TICK = 1.0
+"""Seconds between two looks at the clock and at the cluster."""
 
 
 class RayExecutor:
     """Runs cells on `settings.workers` actors of a local cluster, or of the one at `address`."""
 
-    def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]:
-        _connect(settings)
-        try:
-            yield from _Pool(settings).run(cells)
-        finally:
-            ray.shutdown()  # also ends the actors, and what they were doing
+    def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event | Notice]:
+        with cluster(settings) as head:
+            yield from _Pool(cells, settings, head).run()
 
 
 class _Pool:
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, cells: Sequence[Cell], settings: Settings, head: Head) -> None:
         # Trials of Ray Tune run side by side within a cell, so that one cell at a time suffices.
-        self._size = 1 if settings.tune else settings.workers
-        # Here threads are set by hand (workers × threads ≤ cores) and Ray need not count CPUs; in
-        # a shared cluster it must.
-        cpus = 0 if settings.address is None else settings.threads
-        gpus = _gpus_per_worker(settings)
-        self._actor: Any = ray.remote(num_cpus=cpus, num_gpus=gpus, max_restarts=0)(_Worker)
-        self._starved: set[str] = set()
-        self._busy: dict[Any, tuple[Any, Cell, int]] = {}
-        self._idle: list[Any] = []
+        size = 1 if settings.tune else min(settings.workers, len(cells))
+        self._workers = Workers(settings, size)
+        self._head, self._limit = head, settings.limit_seconds
+        self._queue = deque((cell, 1) for cell in cells)
+        self._starved: deque[tuple[Cell, int]] = deque()
+        self._alone: set[str] = set()
 
-    def run(self, cells: Sequence[Cell]) -> Iterator[Event]:
-        queue = deque((cell, 1) for cell in cells)
-        alone: deque[tuple[Cell, int]] = deque()
+    def run(self) -> Iterator[Event | Notice]:
         ended: list[Event] = []
-        self._idle = [self._new() for _ in range(min(self._size, len(queue)))]
-        while queue or self._busy or alone:
-            if not queue and not self._busy:
+        while self._queue or self._workers.busy or self._starved:
+            if not self._queue and not self._workers.busy:
                 yield from ended
                 ended = []
-                self._only_one()  # what starved beside others gets a fresh worker to itself
-                queue.append(alone.popleft())
-            started: list[Event] = []
-            while queue and self._idle:
-                cell, attempt = queue.popleft()
-                actor = self._idle.pop()
-                self._busy[actor.run.remote(cell, attempt)] = (actor, cell, attempt)
-                started.append(Event("started", cell))
+                self._workers.only_one()  # what starved beside others gets a fresh worker to itself
+                self._queue.append(self._starved.popleft())
+            started = list(self._hand_out())
             yield from ended  # written down while the workers have their next cells
             yield from started
-            ended = []
-            (reference,), _ = ray.wait(list(self._busy), num_returns=1)
-            actor, cell, attempt = self._busy.pop(reference)
-            outcome, message = self._outcome(reference, actor, cell, attempt)
-            if outcome is None:
-                queue.appendleft((cell, attempt + 1))
-                ended.append(Event("retried", cell, message=message))
-                continue
-            failure = outcome.record.failure
-            starved = failure is not None and failure.kind == "memory"
-            if failure is not None and starved and cell.id not in self._starved:
-                self._starved.add(cell.id)
-                alone.append((cell, attempt + 1))
-                ended.append(Event("retried", cell, message=failure.message))
-            else:
-                ended.append(Event("finished", cell, outcome))
+            ended = [self._after(*one) for one in self._workers.wait(TICK)]
+            ended += [self._too_late(job) for job in self._workers.busy if self._over(job)]
+            self._head.check()
+            if (notice := self._workers.places()) is not None:
+                yield notice
         yield from ended
 
-    def _outcome(
-        self, reference: Any, actor: Any, cell: Cell, attempt: int
-    ) -> tuple[Outcome | None, str]:
-        """What came of a cell; (None, why) where it is to be tried again."""
+    def _hand_out(self) -> Iterator[Event]:
+        while self._queue and self._workers.idle:
+            cell, attempt = self._queue.popleft()
+            self._workers.give(cell, attempt)
+            yield Event("started", cell)
+
+    def _over(self, job: Job) -> bool:
+        return self._limit is not None and time.monotonic() - job.since > self._limit
+
+    def _too_late(self, job: Job) -> Event:
+        assert self._limit is not None
+        self._workers.end(job)
+        return Event("finished", job.cell, over_time(job.cell, job.attempt, OverTime(self._limit)))
+
+    def _after(self, reference: Any, job: Job) -> Event:
+        """What became of a cell whose worker has ended with it, or has ended."""
         try:
             outcome: Outcome = ray.get(reference)
         except RayTaskError as error:  # raised by the worker itself, such as a full disk
             raise error.cause from None
-        except RayError as error:  # the worker died, or was killed for its memory
-            self._idle.append(self._new())
-            memory = isinstance(error, OutOfMemoryError)
-            if not memory and attempt < ATTEMPTS:
-                return None, f"its worker died ({_first_line(error)})"
-            kind: Kind = "memory" if memory else "infrastructure"
-            return Outcome(failure_record(cell, error, attempt, kind)), ""
-        if not outcome.device_lost:
-            self._idle.append(actor)
-            return outcome, ""
-        ray.kill(actor)  # no other cell can run in its process
-        self._idle.append(self._new())
+        except OutOfDiskError as error:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "Ray's folder") from error
+        except RayError as error:
+            self._workers.end(job)
+            return self._died(job, error)
+        if outcome.device_lost:  # no other cell can run in its process
+            self._workers.end(job)
+            return self._lost_gpu(job, outcome)
+        self._workers.back(job)
+        return self._ended(job, outcome)
+
+    def _died(self, job: Job, error: RayError) -> Event:
+        memory = isinstance(error, OutOfMemoryError)
+        if not memory and job.attempt < ATTEMPTS:
+            return self._again(job, f"its worker died ({first_line(error)})")
+        kind: Kind = "memory" if memory else "infrastructure"
+        return self._ended(job, Outcome(failure_record(job.cell, error, job.attempt, kind)))
+
+    def _lost_gpu(self, job: Job, outcome: Outcome) -> Event:
         failure = outcome.record.failure
-        if attempt < ATTEMPTS and failure is not None:
-            return None, f"its worker lost the GPU ({failure.message.splitlines()[0]})"
-        return outcome, ""
+        if job.attempt < ATTEMPTS and failure is not None:
+            return self._again(job, f"its worker lost the GPU ({failure.message.splitlines()[0]})")
+        return self._ended(job, outcome)
 
-    def _only_one(self) -> None:
-        for actor in self._idle:
-            ray.kill(actor)
-        self._idle = [self._new()]
+    def _again(self, job: Job, why: str) -> Event:
+        self._queue.appendleft((job.cell, job.attempt + 1))
+        return Event("retried", job.cell, message=why)
 
-    def _new(self) -> Any:
-        return self._actor.remote(replace(self._settings, cache=self._settings.cache.resolve()))
-
-
-def _connect(settings: Settings) -> None:
-    # Ray warns about choices that are made here on purpose; its own logs stay in its folder.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    packages = str(Path(__file__).resolve().parents[2])
-    paths = [packages, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}}
-    common: dict[str, Any] = {
-        "runtime_env": environment if settings.address is None else None,
-        "logging_level": logging.ERROR,
-        "log_to_driver": False,
-    }
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        if settings.address is not None:
-            ray.init(address=settings.address, **common)
-        else:
-            ray.init(
-                address="local",  # never one that happens to run on this machine
-                num_cpus=max(settings.workers, 1),
-                include_dashboard=False,
-                _node_ip_address="127.0.0.1",
-                **common,
-            )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = settings.address or "a local cluster"
-        raise HarnessError(f"Ray could not be reached at {where}: {_first_line(error)}") from error
-    finally:
-        for number, handler in handlers.items():  # Ray takes SIGTERM for itself
-            signal.signal(number, handler)
-
-
-def _gpus_per_worker(settings: Settings) -> float:
-    """A share of a GPU such that all workers fit; none where the device names one itself."""
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    count = int(resources.get("GPU", 0))
-    if settings.device not in ("auto", "cuda") or not count:
-        return 0.0
-    per_gpu = math.ceil(settings.workers / count)
-    return math.floor(1e4 / per_gpu) / 1e4  # Ray counts in steps of 1e-4
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    def _ended(self, job: Job, outcome: Outcome) -> Event:
+        failure, cell = outcome.record.failure, job.cell
+        if failure is None or failure.kind != "memory" or cell.id in self._alone:
+            return Event("finished", cell, outcome)
+        self._alone.add(cell.id)
+        self._starved.append((cell, job.attempt + 1))
+        return Event("retried", cell, message=failure.message)

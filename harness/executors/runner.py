@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
-from harness.executors.base import Event, Executor, Settings
+from harness.executors.base import Event, Executor, Notice, Settings
 from harness.plan.expand import Plan
 from harness.plan.standing import Progress, progress
 from harness.store.store import Contents, Store
@@ -57,6 +57,9 @@ def run_plan(
         cells = [cell for cell in plan.cells if cell.id in to_do]
         with closing(executor.run(cells, settings)) as events:  # type: ignore[type-var]
             for event in events:
+                if isinstance(event, Notice):
+                    on_notice(event.message)
+                    continue
                 if event.outcome is not None:
                     store.write(event.outcome.record, event.outcome.kept)
                     ran += 1

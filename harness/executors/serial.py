@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator, Sequence
 
 from harness.executors.base import Event, Settings
+from harness.executors.limit import OverTime, at_most, over_time
 from harness.plan.cell import Cell
 from harness.run.cell import Outcome, run_cell
 from harness.run.device_loss import DeviceLost
@@ -20,11 +21,12 @@ class SerialExecutor:
     """
 
     def run(self, cells: Sequence[Cell], settings: Settings) -> Iterator[Event]:
-        resources = Resources(settings.cache, settings.device, settings.threads)
+        self._settings = settings
+        self._afresh()
         again: list[Cell] = []
         for cell in cells:
             yield Event("started", cell)
-            outcome = run_cell(cell, resources)
+            outcome = self._run(cell)
             failure = outcome.record.failure
             if failure is not None and failure.kind == "memory":
                 again.append(cell)
@@ -33,12 +35,24 @@ class SerialExecutor:
             yield Event("finished", cell, outcome)
             _stop_if_lost(cell, outcome)
         for cell in again:
-            resources = Resources(settings.cache, settings.device, settings.threads)
-            gc.collect()
+            self._afresh()
             yield Event("started", cell)
-            outcome = run_cell(cell, resources, attempt=2)
+            outcome = self._run(cell, attempt=2)
             yield Event("finished", cell, outcome)
             _stop_if_lost(cell, outcome)
+
+    def _run(self, cell: Cell, attempt: int = 1) -> Outcome:
+        try:
+            with at_most(self._settings.limit_seconds):
+                return run_cell(cell, self._resources, attempt)
+        except OverTime as error:
+            self._afresh()  # it was stopped anywhere
+            return over_time(cell, attempt, error)
+
+    def _afresh(self) -> None:
+        given = self._settings
+        self._resources = Resources(given.cache, given.device, given.threads)
+        gc.collect()
 
 
 def _stop_if_lost(cell: Cell, outcome: Outcome) -> None:

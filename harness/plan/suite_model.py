@@ -93,6 +93,16 @@ class ReportEntry(BaseModel):
         return (value,) if isinstance(value, str) else value
 
 
+class Limit(BaseModel):
+    """What a cell may take."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    minutes_per_cell: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """A cell that takes longer, loading and search included, fails with the kind `time` and the
+    rest goes on. The serial executor can end one only between two steps of Python."""
+
+
 class Suite(BaseModel):
     """A grid: one backbone, data sets × shots × seeds × methods, under one protocol."""
 
@@ -142,6 +152,8 @@ class Suite(BaseModel):
     """What the report shows beside the parts that every report has."""
     keep_logits: Flag = False
     """Keep every test image's logits beside the record, so that measures can be added later."""
+    limit: Limit = Limit()
+    """What a cell may take. It changes no number, so it is not part of a cell's id."""
 
     @model_validator(mode="before")
     @classmethod

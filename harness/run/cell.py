@@ -29,7 +29,7 @@ from harness.run.transfer import carry_over
 from harness.store.record import Cost, Draw, Failure, Metrics, Record, Retention
 from harness.task import Classifier, FeaturesOnlyError, NotApplicable
 
-Kind = Literal["method", "data", "memory", "infrastructure", "not_applicable"]
+Kind = Literal["method", "data", "memory", "time", "infrastructure", "not_applicable"]
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Failure:
-    kind: Literal["method", "data", "memory", "infrastructure", "not_applicable"]
+    kind: Literal["method", "data", "memory", "time", "infrastructure", "not_applicable"]
     message: str
     traceback: str
     attempt: int

@@ -44,7 +44,16 @@ def run_suite(
     workers = 1 if executor == "serial" else workers or max(1, cores() // threads)
     if search == "tune" and executor != "ray":
         raise HarnessError("--search tune needs --executor ray")
-    settings = Settings(store.cache, workers, threads, device, address, tune=search == "tune")
+    minutes = plan.suite.suite.limit.minutes_per_cell
+    settings = Settings(
+        store.cache,
+        workers,
+        threads,
+        device,
+        address,
+        tune=search == "tune",
+        limit_seconds=minutes and minutes * 60,
+    )
     console = Console()
     standing, _ = survey(plan, store)
     # From whatever has run here, such as suites/calibration.yaml; a finished suite needs nothing.
