@@ -57,8 +57,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (known: {', '.join(known)})" if known else ""
 
 
-def few(items: Iterable[object], shown: int = 5) -> str:
+def few(items: Iterable[object], shown: int = 5, separator: str = ", ") -> str:
     """'a, b, c and 12 more': the first `shown`, and how many there are beside them."""
     names = [str(item) for item in items]
     more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more
+    return separator.join(names[:shown]) + more

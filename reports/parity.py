@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.errors import few
 from harness.reports.published import Number, Published
 from harness.reports.summary import average, differences, mean_at, row_info
 from harness.reports.table import NONE, Entry, Line, Table, interval, missing, number
@@ -132,7 +133,7 @@ def _apart(
         why.append(f"backbone {ours}, theirs {source.backbones[0]}")
     lacking = [name for name in source.datasets if name not in set(rows["dataset"])]
     if lacking:
-        names = ", ".join(lacking[:3]) + (" …" if len(lacking) > 3 else "")
+        names = few(lacking, 3)
         why.append(f"{len(lacking)} of their {len(source.datasets)} data sets not here: {names}")
     if lacking or not source.datasets or why:
         return why

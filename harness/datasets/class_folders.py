@@ -8,8 +8,9 @@ from typing import Any
 
 from harness.datasets.catalogue import PHOTO
 from harness.datasets.dataset import SPLITS, DatasetError, Item, MissingData
-from harness.datasets.file_set import FileDataset, class_folders, image_files, some
+from harness.datasets.file_set import FileDataset, class_folders, image_files
 from harness.datasets.split_file import parse_item
+from harness.errors import few
 
 
 def load_class_folders(name: str, root: Path, split: Path | None = None) -> FileDataset:
@@ -45,7 +46,7 @@ def load_class_folders(name: str, root: Path, split: Path | None = None) -> File
     for key, folder in folders.items():
         other = sorted(set(class_folders(folder)) ^ set(classes))
         if other:
-            raise DatasetError(f"{name}: not every split of {root} has the class {some(other)}")
+            raise DatasetError(f"{name}: not every split of {root} has the class {few(other, 3)}")
         prefix = "" if folder == root else f"{key}/"
         splits[key] = tuple(
             Item(f"{prefix}{c}/{image}", label, names[label])

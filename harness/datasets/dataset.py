@@ -5,8 +5,6 @@ Nothing here imports torch: planning a grid asks for items and fingerprints only
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.canonical import content_id
 from harness.classes import check_template
 from harness.errors import HarnessError, NotHere
 
@@ -148,5 +147,4 @@ def digest(class_names: Sequence[str], splits: Mapping[str, Iterable[Item]], con
         "splits": {split: [(i.impath, i.label) for i in items] for split, items in splits.items()},
         "content": content,
     }
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return content_id(identity)

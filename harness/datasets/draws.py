@@ -6,14 +6,13 @@ papers is not the same data.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from harness import canonical
 from harness.datasets.dataset import DatasetError, Item
 from harness.datasets.draw_files import DrawFile
 from harness.datasets.samplers import FILE, Coop, Sampler, find_sampler, is_own
@@ -52,7 +51,7 @@ class Episode:
 def content_id(items: Sequence[Item]) -> str:
     """SHA-256 (hex) of the sorted (path, label) pairs, repetitions included."""
     pairs = sorted((item.impath, item.label) for item in items)
-    return hashlib.sha256(json.dumps(pairs, separators=(",", ":")).encode()).hexdigest()
+    return canonical.content_id(pairs)
 
 
 def draw(

@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.dataset import Dataset, DatasetError, Item, MissingData, digest
-from harness.datasets.file_set import some
 from harness.datasets.remembered import remembered
 from harness.datasets.rows import Rows
+from harness.errors import few
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -110,7 +110,7 @@ def load_features(
     keys = {split: _key(arrays, split, support, path) for split in ("train", "val", "test")}
     found = {split: key for split, key in keys.items() if key is not None}
     if "test" not in found:
-        raise DatasetError(f"{path}: no test_x (arrays there: {some(sorted(arrays))})")
+        raise DatasetError(f"{path}: no test_x (arrays there: {few(sorted(arrays), 3)})")
     splits = {split: _read_split(arrays, key, names, path) for split, key in found.items()}
     widths = {split: rows.array.shape[1] for split, rows in splits.items()}
     if len(set(widths.values())) > 1:
@@ -126,7 +126,7 @@ def load_features(
     if emb is not None and len(emb) < len(names):
         missing = [n for label, n in enumerate(names) if label not in emb]
         raise DatasetError(
-            f"{text}: no text feature of {len(missing)} classes of {name} ({some(missing)}); "
+            f"{text}: no text feature of {len(missing)} classes of {name} ({few(missing, 3)}); "
             f"classes: named keeps the {len(emb)} that have one"
         )
     data = FeatureDataset(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from harness.datasets.catalogue import Known
 from harness.datasets.dataset import Dataset, DatasetError, Item, MissingData, digest
 from harness.datasets.read_image import read_image
+from harness.errors import few
 from harness.features.threads import parallel
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
@@ -22,7 +23,6 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 UNCOMPRESSED = frozenset({".bmp", ".ppm", ".tif", ".tiff"})
 """Formats whose files are of one size wherever the images are: there the size says nothing."""
 
-_SHOWN = 3
 """How many bad files an error names; it counts all of them."""
 
 
@@ -48,7 +48,7 @@ class FileDataset(Dataset):
         if missing:
             raise MissingData(
                 f"{self.name}: {len(missing)} of {len(paths)} images are missing below "
-                f"{self.images}: {some(missing)}"
+                f"{self.images}: {few(missing, 3)}"
             )
         return digest(self.class_names, self.splits, content)
 
@@ -63,7 +63,7 @@ class FileDataset(Dataset):
         bad = [str(f) for f in found if isinstance(f, DatasetError)]
         if bad:
             count = f"{self.name}: {len(bad)} of {len(items)} images cannot be read: "
-            raise DatasetError((count if len(items) > 1 else "") + some(bad, "; "))
+            raise DatasetError((count if len(items) > 1 else "") + few(bad, 3, "; "))
         return [f for f in found if not isinstance(f, DatasetError)]
 
 
@@ -145,10 +145,3 @@ def file_content(path: Path) -> int | str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-
-
-def some(names: Iterable[str], separator: str = ", ") -> str:
-    """The first few names, and how many more there are."""
-    listed = list(names)
-    more = f" … and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    return separator.join(listed[:_SHOWN]) + more

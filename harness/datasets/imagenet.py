@@ -17,8 +17,8 @@ from harness.datasets.file_set import (
     find_images,
     image_files,
     read_lines,
-    some,
 )
+from harness.errors import few
 
 CLASS_NAMES = "classnames.txt"
 """CoOp's list of ImageNet class names: one "n01440764 tench" per line."""
@@ -81,7 +81,7 @@ def read_class_names(path: Path, ids: list[str]) -> tuple[str, ...]:
     names = read_names(path)
     missing = [i for i in ids if i not in names]
     if missing:
-        raise DatasetError(f"{path}: no name for {some(missing)}")
+        raise DatasetError(f"{path}: no name for {few(missing, 3)}")
     return tuple(names[i] for i in ids)
 
 

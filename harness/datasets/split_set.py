@@ -8,8 +8,9 @@ from pathlib import Path
 
 from harness.datasets.catalogue import Known
 from harness.datasets.dataset import DatasetError, Item, MissingData
-from harness.datasets.file_set import FileDataset, find_folder, find_images, some
+from harness.datasets.file_set import FileDataset, find_folder, find_images
 from harness.datasets.split_file import read_split
+from harness.errors import few
 
 _CALTECH = {
     "airplanes": "airplane",
@@ -78,7 +79,7 @@ def names_in_label_order(
     gaps = sorted(set(range(max(names) + 1)) - set(names))
     if gaps:
         raise DatasetError(
-            f"{path}: no item has label {some(map(str, gaps))}, but the highest is {max(names)}"
+            f"{path}: no item has label {few(map(str, gaps), 3)}, but the highest is {max(names)}"
         )
     return tuple(clean(known.name, names[label]) for label in sorted(names))
 

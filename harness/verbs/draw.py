@@ -9,12 +9,11 @@ from harness.datasets.dataset import Item
 from harness.datasets.draw_files import read_draw, to_json_lines, to_split_json
 from harness.datasets.draws import Episode, draw, sampler_at
 from harness.datasets.split_file import read_split
-from harness.errors import HarnessError
+from harness.errors import HarnessError, few
 from harness.plan.cell import Cell
 from harness.plan.expand import Plan
 from harness.verbs.ends import print_data
 
-NAMED = 3
 """How many cells or draws an error names; it counts all of them."""
 
 
@@ -81,8 +80,8 @@ def _of_suite(suite: Path, prefix: str | None, words: Sequence[str]) -> Episode:
     if len(several) > 1:
         places = [f"{data} shots={k} seed={seed}" for data, k, seed in several]
         raise HarnessError(
-            f"{suite}: {len(several)} draws to choose from ({_some(places)}): single one out with "
-            "--cell ID, or with --only dataset=… --only shots=… --only seed=…"
+            f"{suite}: {len(several)} draws to choose from ({few(places, 3, '; ')}): single one "
+            "out with --cell ID, or with --only dataset=… --only shots=… --only seed=…"
         )
     (cell,) = several.values()
     return episode_of(cell, load_dataset(cell.dataset_spec))
@@ -100,11 +99,7 @@ def _find(plan: Plan, prefix: str) -> Cell:
     if len(found) > 1:
         names = [f"{cell.id[:12]} {cell}" for cell in found]
         raise HarnessError(
-            f"--cell {prefix}: {len(found)} cells begin so ({_some(names)}): give more of the id"
+            f"--cell {prefix}: {len(found)} cells begin so ({few(names, 3, '; ')}): give more of "
+            "the id"
         )
     return found[0]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" … and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return "; ".join(names[:NAMED]) + more

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from harness.errors import few
 from harness.reports.dotted import flat, last_of
 from harness.reports.part import Part
 from harness.reports.study import Study
@@ -41,11 +42,12 @@ def provenance_table(records: Sequence[Record]) -> Table:
             lines.append(Line(key, (Entry(f"{min(counts)} to {max(counts)}"),)))
             continue
         several = len(counts) > 1
-        shown = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
-        shown = [(value or "unknown", n) for value, n in shown]
+        shown = [
+            (value or "unknown", n)
+            for value, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        ]
         texts = [f"{value} ({n:,} cells)" if several else value for value, n in shown]
-        more = [f"and {len(counts) - _SHOWN:,} more"] if len(counts) > _SHOWN else []
-        lines.append(Line(key, (Entry("; ".join([*texts, *more])),)))
+        lines.append(Line(key, (Entry(few(texts, _SHOWN, "; ")),)))
     return Table("provenance", "Software, hardware and model", ("What", "Value"), tuple(lines))
 
 

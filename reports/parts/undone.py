@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from harness.errors import few
 from harness.reports.part import Part
 from harness.reports.study import Study
 from harness.reports.table import Entry, Line, Table
@@ -30,10 +31,10 @@ def undone_table(frame: pd.DataFrame) -> Table:
     for (status, kind, message, row), cells in undone.groupby(keys, sort=False, dropna=False):
         names = [
             f"{c.dataset}, {c.shots} shots, seed {c.seed}"
-            for c in cells.head(5)[["dataset", "shots", "seed"]].itertuples()
+            for c in cells[["dataset", "shots", "seed"]].itertuples()
         ]
-        names += [f"and {len(cells) - 5:,} more"] if len(cells) > 5 else []
-        texts = (str(status), f"{len(cells):,}", _reason(str(kind), str(message)), "; ".join(names))
+        which = few(names, 5, "; ")
+        texts = (str(status), f"{len(cells):,}", _reason(str(kind), str(message)), which)
         lines.append(Line(str(row), tuple(map(Entry, texts))))
     head = ("Method", "status", "cells", "reason", "which")
     return Table("undone", "Cells without a number, by method and reason", head, tuple(lines))
