@@ -138,12 +138,12 @@ def made_up(cell: Any, number: int) -> Record:
     return Record(
         id=cell.id,
         label=cell.label,
-        cell=dict(cell.identity),
+        identity=cell.identity,
         status="ok",
         metrics=metrics,
         retention={
             spec.name: Retention({**metrics, "top1": 50 - gain, "gain": -gain}, "rebind")
-            for spec in cell.retention_specs
+            for spec in cell.places[-1].held_out
         },
         cost=Cost(1 + gain, 0.2, 0.0, 0, 300.0, 1000),
         draw=Draw("0" * 64, "coop", cell.shots, "", 0) if cell.shots else None,

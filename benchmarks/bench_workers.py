@@ -53,7 +53,7 @@ def warm(cells: tuple[Cell, ...], cache: Path) -> None:
     """Compute the features that the cells use."""
     resources = Resources(cache, device="cpu")
     for cell in cells:
-        opened = Prepared(cell, resources)
+        (opened,) = Prepared(cell, resources).stages
         for evaluation in (opened.test, *(each.evaluation for each in opened.held_out.values())):
             evaluation.features()
         if cell.shots:

@@ -104,6 +104,8 @@ class Task:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     progress: Callable[[int, int], None] = lambda step, steps: None
     """Called as progress(step, steps) during training."""
+    previous: Classifier | None = None
+    """In a sequence of tasks, the classifier of the stage before; None at the first."""
     raw_text: Callable[[], Tensor] | None = field(default=None, repr=False)
     """Where `raw_text_features` come from, if they are known; else the backbone encodes them."""
 

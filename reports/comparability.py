@@ -126,9 +126,8 @@ def _identity(frame: pd.DataFrame, used: list[Record]) -> list[str]:
     found = []
     per_name: dict[str, set[str]] = {}
     for record in used:
-        backbone = record.cell.get("backbone") or {}
-        identity = "/".join(str(backbone.get(key, "")) for key in ("weights", "precision"))
-        per_name.setdefault(str(backbone.get("name", "")), set()).add(identity)
+        backbone = record.identity.backbone
+        per_name.setdefault(backbone.name, set()).add(backbone.canonical)
     for name, several in sorted(per_name.items()):
         if len(several) > 1:
             found.append(f"Backbone {name} stands for {len(several)} weights or precisions.")
@@ -147,8 +146,7 @@ def _identity(frame: pd.DataFrame, used: list[Record]) -> list[str]:
 def _sources(rows: list[str], used: list[Record]) -> list[str]:
     per_row: dict[str, set[str]] = {}
     for row, record in zip(rows, used, strict=True):
-        method = record.cell.get("method") or {}
-        per_row.setdefault(row, set()).add(str(method.get("source", "")))
+        per_row.setdefault(row, set()).add(record.identity.method.source)
     mixed = sorted(row for row, sources in per_row.items() if len(sources) > 1)
     if not mixed:
         return []
@@ -159,7 +157,7 @@ def _views(rows: list[str], used: list[Record]) -> list[str]:
     """Whether rows trained on fresh augmentations or on cached views (see docs/methods.md)."""
     kinds: dict[str, dict[str, None]] = {}
     for row, record in zip(rows, used, strict=True):
-        config = record.chosen or (record.cell.get("method") or {}).get("config") or {}
+        config = record.chosen or record.identity.method.config
         views = config.get("train_views", config.get("views"))
         if views is not None:
             kind = f"{views} cached views" if views else "augmented afresh at every step"
@@ -173,9 +171,9 @@ def _views(rows: list[str], used: list[Record]) -> list[str]:
 def _whole_val(rows: list[str], used: list[Record]) -> list[str]:
     """How many labels rows had that chose on the whole validation split."""
     draws = [
-        (record.draw.val_images, record.draw.images, str(record.cell["dataset"]["name"]), row)
+        (record.draw.val_images, record.draw.images, record.identity.data.name, row)
         for row, record in zip(rows, used, strict=True)
-        if PROTOCOLS[record.cell["protocol"]].beyond_shots and record.draw and record.search
+        if record.identity.access.beyond_shots and record.draw and record.search
     ]
     if not draws:
         return []

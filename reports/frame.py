@@ -26,10 +26,10 @@ _COST += ["feature_seconds"]
 _COST += ["trainable"]
 _TAIL = ["protocol", "status", "draw_id", "val_draw_id", "chosen", "cell_id", "note", "backbone"]
 _TAIL += ["sampler", "templates", "not_transferable", "by_columns", "failure_kind", "failure"]
-_AXES = ["method", "label", "dataset", "shots", "seed", "half", "origin"]
+_AXES = ["method", "label", "dataset", "shots", "seed", "half", "whole", "origin"]
 _COUNTS = ["lost", "won", "images", "evaluations", "trainable"]
 _DRAW = ["draw_images", "draw_classes", "draw_classes_short", "val_images"]
-_HIDDEN = ["row", "half", "origin", "beyond"]
+_HIDDEN = ["row", "half", "whole", "origin", "beyond"]
 """Columns that are not written to `cells.csv`."""
 
 
@@ -60,6 +60,8 @@ class PlannedCell(Protocol):
     def sampler(self) -> str: ...
     @property
     def half(self) -> str | None: ...
+    @property
+    def whole(self) -> str: ...
 
 
 def cell_frame(cells: Sequence[PlannedCell], records: Mapping[str, Record]) -> pd.DataFrame:
@@ -67,9 +69,10 @@ def cell_frame(cells: Sequence[PlannedCell], records: Mapping[str, Record]) -> p
 
     Besides the columns of `cells.csv` (see `csv_columns`) it has `row`, the name under which the
     cell's method stands in tables: its label, made unique by protocol and backbone where needed
-    and marked always where labels beyond the shots were seen; `half`, "base" under base-to-new;
-    `origin`, what tells its method from others of one name; and `beyond`, whether hyper-parameters
-    were chosen on labels beyond the shots (a method that chooses nothing has not).
+    and marked always where labels beyond the shots were seen; under base-to-new `half`, "base", and
+    `whole`, the data set that it is half of; `origin`, what tells its method from others of one
+    name; and `beyond`, whether hyper-parameters were chosen on labels beyond the shots (a method
+    that chooses nothing has not).
     """
     rows = [_cell_row(cell, records.get(cell.id)) for cell in cells]
     frame = pd.DataFrame(rows, columns=_columns(rows))
@@ -92,20 +95,23 @@ def retention_frame(frame: pd.DataFrame, records: Mapping[str, Record]) -> pd.Da
     """One row per finished cell and retention set.
 
     Columns: cell_id, row, dataset, set, top1, frozen_top1, change (percent points), `transfer`,
-    False where the method has no meaning under other class names, and `rule`, how it was carried
-    over ("" where it was not).
+    False where the method has no meaning under other class names, `rule`, how it was carried over
+    ("" where it was not), and `half`, "new" for the other half of what was adapted to.
     """
     names = ["cell_id", "row", "dataset", "set", "top1", "frozen_top1", "change", "transfer"]
-    names += ["rule"]
+    names += ["rule", "half"]
     rows: list[tuple[Any, ...]] = []
     done = frame[frame["status"] == "ok"]
     for key in zip(*(done[name] for name in names[:3]), strict=True):
-        for name, kept in sorted(records[key[0]].retention.items()):
+        record = records[key[0]]
+        halves = {one.data.name: one.data.half or "" for one in record.identity.stage.held_out}
+        for name, kept in sorted(record.retention.items()):
             there = (*_before_and_after(kept), True, kept.rule) if kept else None
-            rows.append((*key, name, *(there or (None, None, None, False, ""))))
+            numbers = there or (None, None, None, False, "")
+            rows.append((*key, name, *numbers, halves.get(name, "")))
     long = pd.DataFrame(rows, columns=names)
-    numbers = dict.fromkeys(("top1", "frozen_top1", "change"), "float64")
-    return long.astype({**numbers, "transfer": "bool"})
+    types = dict.fromkeys(("top1", "frozen_top1", "change"), "float64")
+    return long.astype({**types, "transfer": "bool"})
 
 
 def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
@@ -124,6 +130,7 @@ def _cell_row(cell: PlannedCell, record: Record | None) -> dict[str, Any]:
         "templates": " | ".join(cell.templates),
         "half": cell.half or "",
         "origin": cell.method,
+        "whole": cell.whole,
         "draw_id": "",
         "val_draw_id": "",
         "chosen": "",
@@ -187,7 +194,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     kept = sorted(name for name in seen if name.startswith("retention_"))
     kept = [name for name in kept if name != "retention_mean_change"] + ["retention_mean_change"]
     rest = sorted(seen - {*_LEAD, *kept, *_COST, *_DRAW, *_TAIL, *_HIDDEN})
-    return [*_LEAD, *kept, *_COST, *_DRAW, *_TAIL, *rest, "half", "origin"]
+    return [*_LEAD, *kept, *_COST, *_DRAW, *_TAIL, *rest, "half", "whole", "origin"]
 
 
 def _beyond(frame: pd.DataFrame) -> pd.Series[bool]:

@@ -154,7 +154,7 @@ def _settings(printed: Number, cells: pd.DataFrame, records: Mapping[str, Record
     for cell_id in cells["cell_id"].unique():
         if cell_id not in records:
             continue
-        config = (records[cell_id].cell.get("method") or {}).get("config") or {}
+        config = records[cell_id].identity.method.config
         for key, theirs in printed.config.items():
             if config.get(key) != theirs:
                 why[f"{key} = {config.get(key)}, theirs {theirs}"] = None

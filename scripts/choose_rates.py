@@ -40,7 +40,7 @@ def main(suite: Path, results: Path) -> None:
         for trial in record.search:
             if trial["on"] != "val":
                 raise click.ClickException(f"{record.label} was searched on {trial['on']}")
-            searched = record.cell["method"].get("search") or trial["config"]
+            searched = record.identity.method.search or trial["config"]
             values = {name: trial["config"][name] for name in searched}
             found[record.label][json.dumps(values)].append(trial["top1"])
     for label, trials in found.items():

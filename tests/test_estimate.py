@@ -9,10 +9,12 @@ import pytest
 from small_suite import SMALL, MakePlan
 
 from harness.backbones.spec import BackboneSpec
+from harness.datasets.spec import DatasetSpec
 from harness.plan.cell import Cell
 from harness.plan.estimate import FEWEST, Estimator, counts_of, fit_rates, work_of
 from harness.plan.expand import outline
 from harness.plan.gpu_hours import TOKENS, gpu_hours, pass_flops
+from harness.plan.settings import all_classes
 from harness.plan.suite import load_suite
 from harness.store.record import Cost, Record
 
@@ -33,7 +35,7 @@ def cost_of(work: dict[str, int], noise: float = 1.0) -> Cost:
 
 def finished(cell: Cell, noise: float = 1.0) -> Record:
     cost = cost_of(work_of(cell), noise)
-    return Record(cell.id, cell.label, dict(cell.identity), "ok", cost=cost)
+    return Record(cell.id, cell.label, cell.identity, "ok", cost=cost)
 
 
 def test_rates_are_found_again(plan_of: MakePlan) -> None:
@@ -122,7 +124,7 @@ def test_the_cost_of_views_is_that_of_the_cells_that_made_them(plan_of: MakePlan
         seconds = {"digits": each * views * (0.5 if draw in made else 1.0), "georgian": 0.0}
         made.add(draw)
         cost = replace(cost_of(work_of(cell)), feature_seconds=seconds[cell.dataset])
-        estimator.add(Record(cell.id, cell.label, dict(cell.identity), "ok", cost=cost))
+        estimator.add(Record(cell.id, cell.label, cell.identity, "ok", cost=cost))
     assert estimator.view("glyphs") == pytest.approx(each)
     known = sum(seconds for cell in cells if (seconds := estimator.cell(cell)))
     assert estimator.total(cells) == pytest.approx(known)
@@ -153,5 +155,5 @@ def test_gpu_hours_of_cells_that_wait(tmp_path: Path) -> None:
     flops = found[0] * (2 * 10 * 32 + 1692) + found[1] * 2 * 10 * 47
     assert gpu_hours(plan, tflops=2.0) == pytest.approx(flops / 2e12 / 3600)
     other = plan.waiting[0]
-    unknown = replace(plan, waiting=(replace(other, dataset="mine"),))
+    unknown = replace(plan, waiting=(replace(other, stages=all_classes(DatasetSpec(name="mine"))),))
     assert gpu_hours(unknown, tflops=2.0) is None

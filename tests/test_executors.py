@@ -87,7 +87,7 @@ def test_a_ray_worker_that_dies_or_loses_its_gpu_is_replaced_and_its_cell_tried_
     )
     (record,) = run.contents.failures.values()
     assert record.failure is not None
-    assert record.cell["method"]["config"]["number"] == 1
+    assert record.identity.method.config["number"] == 1
     assert (record.failure.kind, record.failure.attempt) == ("infrastructure", 2)
     assert len(run.contents.records) == len(plan.cells) - 1
 

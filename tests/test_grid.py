@@ -40,7 +40,7 @@ def test_records_say_what_was_measured_and_how(plan_of: MakePlan, tmp_path: Path
         if cell.method == "zero_shot":
             assert [record.metrics[name] for name in ("gain", "lost", "won")] == [0.0, 0, 0]
             changes = [kept.metrics["gain"] for kept in record.retention.values() if kept]
-            assert changes == [0.0] * len(cell.retention_specs)
+            assert changes == [0.0] * len(cell.places[0].held_out)
 
 
 def test_the_precision_is_recorded_and_used(plan_of: MakePlan, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_precision_is_recorded_and_used(plan_of: MakePlan, tmp_path: Path) -
         plan = plan_of(text + "keep_logits: true\n").keep(lambda cell: cell.shots == 0)
         run = Run(plan, tmp_path / "r")
         (record,) = run.contents.records.values()
-        assert record.cell["backbone"]["precision"] == precision
+        assert record.identity.backbone.precision == precision
         logits[precision] = np.load(run.store.logits / f"{record.id}.npz")["test/logits"]
     gap = abs(logits["fp32"] - logits["bf16"]).max()
     assert 0 < gap < 0.1 * abs(logits["fp32"]).max()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -34,7 +35,7 @@ def test_the_grid_is_the_product_and_zero_shot_runs_once_a_data_set(plan_of: Mak
 
 def test_a_cell_is_not_its_own_retention_set(plan_of: MakePlan) -> None:
     for cell in plan_of().cells:
-        names = [spec.name for spec in cell.retention_specs]
+        names = [spec.name for spec in cell.places[0].held_out]
         assert names == ([] if cell.dataset == "digits" else ["digits"])
 
 
@@ -96,22 +97,25 @@ def test_a_family_file_belongs_to_the_methods_built_on_it() -> None:
 
 def test_done_failed_stale_and_new(plan_of: MakePlan) -> None:
     plan = plan_of()
-    done, failed, stale, new = plan.cells[:4]
+    done, failed, stale, new, later = plan.cells[:5]
 
     def record(cell: object, cell_id: str, status: str) -> Record:
-        return Record(cell_id, cell.label, dict(cell.identity), status)  # type: ignore
+        return Record(cell_id, cell.label, cell.identity, status)  # type: ignore
 
     contents = Contents(
         records={done.id: record(done, done.id, "ok")},
         failures={failed.id: record(failed, failed.id, "failed")},
+        later={Path(f"{later.id}.json"): "written by a later version"},
     )
-    older = record(stale, "0" * 64, "ok")
-    found = progress(plan, contents, [older])
+    method = dataclasses.replace(stale.identity.method, source="0" * 64)
+    older = dataclasses.replace(stale, identity=dataclasses.replace(stale.identity, method=method))
+    found = progress(plan, contents, [record(older, older.id, "ok")])
     assert [c.id for c in found.done] == [done.id]
     assert [c.id for c in found.failed] == [failed.id]
     assert [c.id for c in found.stale] == [stale.id]
     assert new.id in {c.id for c in found.new}
-    assert len(found.to_do) == len(plan.cells) - 1
+    assert [c.id for c in found.later] == [later.id]
+    assert len(found.to_do) == len(plan.cells) - 2, "neither what is done nor what cannot be judged"
 
 
 @pytest.mark.parametrize(
@@ -229,4 +233,4 @@ def test_base_to_new_adapts_to_one_half_and_holds_the_other_out(plan_of: MakePla
     plan = plan_of(SMALL + "setting: base_to_new\n")
     assert {c.dataset for c in plan.cells} == {"digits-base", "georgian-base"}
     for cell in plan.cells:
-        assert cell.retention_specs[0].name == cell.dataset.replace("base", "new")
+        assert cell.places[0].held_out[0].name == cell.dataset.replace("base", "new")

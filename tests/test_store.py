@@ -12,15 +12,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.canonical import content_id
+from harness.errors import HarnessError
+from harness.store.identity import (
+    AugmentIdentity,
+    BackboneIdentity,
+    DataIdentity,
+    DrawIdentity,
+    Identity,
+    MethodIdentity,
+    StageIdentity,
+)
 from harness.store.record import CorruptRecord, Cost, Draw, Failure, Record, Retention
 from harness.store.store import Store
 
-CELL = {"method": {"name": "lora"}}
+IDENTITY = Identity(
+    method=MethodIdentity("lora", {"rank": 2}, "ab" * 32),
+    protocol="fixed",
+    draw=DrawIdentity("coop", 4, 1),
+    augment=AugmentIdentity((0.8, 1.0), (0.75, 1.5), False),
+    backbone=BackboneIdentity("glyphs", "cd" * 32, "fp32"),
+    stages=(StageIdentity(DataIdentity("digits", "ef" * 32, ("a photo of a {}.",))),),
+)
 OK = Record(
-    id=content_id(CELL),
+    id=IDENTITY.id,
     label="lora",
-    cell=CELL,
+    identity=IDENTITY,
     status="ok",
     metrics={"images": 100, "top1": 50.0, "ece": 3.25, "lost": 5},
     retention={
@@ -73,6 +89,12 @@ def test_a_failure_is_kept_apart_and_goes_when_the_cell_succeeds(tmp_path: Path)
         lambda text: "[]",
         lambda text: text.replace('"ece": 3.25', '"ece": "3.25"'),
         lambda text: text.replace('"ece": 3.25', '"ece": NaN'),
+        lambda text: text.replace('"ece": 3.25', '"ece": Infinity'),
+        lambda text: text.replace('"top1": 50.0', '"top1": "50.0"'),
+        lambda text: text.replace('"top1": 50.0', '"top1": 1234.5'),
+        lambda text: text.replace('"lost": 5', '"lost": -5'),
+        lambda text: text.replace('"shots": 4', '"shots": "4"'),
+        lambda text: text.replace('"protocol": "fixed"', '"protocol": "free"'),
         lambda text: text.replace('"ece": 3.25', '"ece": true'),
         lambda text: text.replace('"gain": -5.0', '"gain": null'),
         lambda text: text.replace('"rule"', '"role"'),
@@ -119,9 +141,58 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_record_with_nan_is_never_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="finite number"):
+        replace(OK, details={"loss": float("nan")})
+    hidden = replace(OK, chosen={"loss": float("nan")})
     with pytest.raises(ValueError, match="not JSON compliant"):
-        Store(tmp_path).write(replace(OK, details={"loss": float("nan")}))
+        Store(tmp_path).write(hidden)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"top1": 50.0', '"top1": "50.0"', r"metrics.top1.*found '50.0'"),
+        ('"top1": 50.0', '"top1": 1234.5', r"metrics: top1 is 1234.5, expected 0 to 100"),
+        ('"label": "lora"', '"labl": "lora"', 'the key "label" is missing'),
+        ('"seed": 1', '"seed": -1', r"identity.draw.seed.*found -1"),
+    ],
+)
+def test_what_is_wrong_with_a_record_is_said_in_one_line(old: str, new: str, said: str) -> None:
+    with pytest.raises(CorruptRecord, match=said) as caught:
+        Record.from_json(OK.to_json().replace(old, new))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"schema": 2', '"schema": 3', "result schema 3, here 2"),
+        ('"work": {}', '"work": {}, "joules": 5.0', 'unknown key "cost.joules"'),
+    ],
+)
+def test_a_record_of_a_later_version_is_neither_read_nor_called_damaged(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    store = Store(tmp_path)
+    store.write(OK)
+    path = store.cells / f"{OK.id}.json"
+    path.write_text(path.read_text().replace(old, new))
+    contents = store.load([OK.id])
+    assert (contents.records, contents.corrupt) == ({}, {})
+    assert said in contents.later[path]
+
+
+@pytest.mark.parametrize("folder", ["cells", "failures"])
+def test_a_store_of_an_older_schema_is_refused_and_left_alone(tmp_path: Path, folder: str) -> None:
+    old = tmp_path / folder / f"{'a' * 64}.json"
+    old.parent.mkdir()
+    old.write_text('{"schema": 1}')
+    for touch in (lambda store: store.load([]), lambda store: store.write(OK)):
+        with pytest.raises(HarnessError, match=r"schema 1, .* --results, or move") as caught:
+            touch(Store(tmp_path))
+        assert "\n" not in str(caught.value)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [old]
 
 
 def test_looking_into_a_store_that_does_not_exist_creates_nothing(tmp_path: Path) -> None:

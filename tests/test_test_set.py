@@ -123,7 +123,7 @@ def test_no_reference_leads_from_a_task_to_a_test_item(plan_of: MakePlan, tmp_pa
     """Follows every reference from a task, closures included, short of modules and types."""
     (cell,) = [c for c in cells_of(plan_of) if c.method == "lora"]
     resources = Resources(tmp_path, "cpu")
-    task = Prepared(cell, resources).task()
+    task = Prepared(cell, resources).stages[0].task()
     secret = {id(item) for item in resources.dataset(cell.dataset_spec).items("test")}
     seen: set[int] = set()
     todo: list[Any] = [task]

@@ -107,7 +107,7 @@ def test_a_linear_probe_is_tested_on_part_of_its_classes(plan_of: MakePlan, tmp_
 
 def test_that_columns_apply_is_part_of_the_cells_identity(plan_of: MakePlan) -> None:
     (cell,) = [cell for cell in plan_of(SUITE).cells if cell.label == "linear_probe"]
-    rules = {kept["name"]: kept.get("transfer") for kept in cell.identity["retention"]}
+    rules = {one.data.name: one.transfer for one in cell.identity.stage.held_out}
     assert rules == {"low": "columns", "letters": None}
 
 
@@ -117,7 +117,7 @@ def test_base_draws_are_those_of_all_classes_cut_in_half(plan_of: MakePlan, tmp_
 
     def drawn(text: str) -> tuple[Item, ...]:
         (cell,) = [cell for cell in plan_of(text).cells if cell.label == "linear_probe"]
-        return Prepared(cell, resources).draw.train
+        return Prepared(cell, resources).stages[0].draw.train
 
     whole, base = drawn(text), drawn(text + "setting: base_to_new\n")
     assert base == tuple(item for item in whole if item.label < 5)

@@ -42,7 +42,7 @@ def test_the_record_counts_the_labels(plan_of: MakePlan, tmp_path: Path) -> None
     val = load_dataset("digits").items("val")
     assert record.draw is not None
     assert (record.draw.images, record.draw.val_images) == (10, len(val))
-    assert record.cell["protocol"] == "val_full"
+    assert record.identity.protocol == "val_full"
     # The chooser always predicts its class: its accuracy is that class's share of the split.
     for trial in record.search:
         guess = trial["config"]["guess"]
@@ -55,6 +55,6 @@ def test_of_half_the_classes_the_whole_val_split_is_theirs(
 ) -> None:
     plan = plan_of(SMALL.replace("backbone: glyphs", FULL) + "setting: base_to_new\n")
     cell = next(c for c in plan.cells if c.dataset == "digits-base" and c.shots)
-    episode = Prepared(cell, Resources(tmp_path, "cpu")).draw
+    episode = Prepared(cell, Resources(tmp_path, "cpu")).stages[0].draw
     wanted = [item for item in load_dataset("digits").items("val") if item.label < 5]
     assert list(episode.val) == wanted

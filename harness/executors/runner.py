@@ -11,6 +11,8 @@ from harness.plan.expand import Plan
 from harness.plan.standing import Progress, progress
 from harness.store.store import Contents, Store
 
+KEPT = "kept as it is, and its cell is not run: upgrade, or name another folder with --results"
+
 
 @dataclass(frozen=True)
 class Result:
@@ -23,10 +25,15 @@ class Result:
 
 
 def survey(plan: Plan, store: Store) -> tuple[Progress, dict[str, str]]:
-    """How a plan stands, and the corrupt files among its cells' (path → why). Changes nothing."""
+    """How a plan stands, and which of its cells' files are not read, by path and why.
+
+    Changes nothing.
+    """
     contents = store.load(cell.id for cell in plan.cells)
-    corrupt = {str(path): why for path, why in contents.corrupt.items()}
-    return _standing(plan, store, contents), corrupt
+    corrupt, later = contents.corrupt.items(), contents.later.items()
+    unread = {str(path): f"{why} (harness run sets it aside)" for path, why in corrupt}
+    unread |= {str(path): f"{why}; {KEPT}" for path, why in later}
+    return _standing(plan, store, contents), unread
 
 
 def run_plan(
@@ -40,7 +47,8 @@ def run_plan(
     """Run the cells of a plan that are not done.
 
     Every outcome is on disk before the next event is read, so that a kill loses the cells in
-    flight and no other. Corrupt result files are set aside, announced, and their cells run again.
+    flight and no other. Corrupt result files are set aside, announced, and their cells run again;
+    records of a later version are announced and left alone, and their cells do not run.
 
     Raises:
         OSError: a record could not be written (a full disk): the run stops, what was kept stays.
@@ -49,6 +57,8 @@ def run_plan(
     for path, why in contents.corrupt.items():
         kept = store.quarantine(path)
         on_notice(f"{path}: {why}; moved to {kept}, and the cell runs again")
+    for path, why in contents.later.items():
+        on_notice(f"{path}: {why}; {KEPT}")
     before = _standing(plan, store, contents)
     ran = failed = 0
     if before.to_do:

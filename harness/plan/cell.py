@@ -1,4 +1,4 @@
-"""`Cell`: one run of the grid, how to do it and what it is; and cells that wait."""
+"""`Cell`: one run of the grid: what it is, and where what it needs lies; and cells that wait."""
 
 from __future__ import annotations
 
@@ -8,59 +8,95 @@ from typing import Any
 
 from harness.backbones.spec import BackboneSpec
 from harness.datasets.spec import DatasetSpec
-from harness.features.augment import AugmentSpec
 from harness.plan.inventory import Missing
-from harness.protocols import PROTOCOLS, LabelAccess
+from harness.plan.settings import Stage
+from harness.protocols import LabelAccess
+from harness.store.identity import Axes, Identity, StageIdentity
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the data sets of a stage lie, in the order of its identity's."""
+
+    adapt: DatasetSpec
+    held_out: tuple[DatasetSpec, ...] = ()
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: how to do it (specs, with paths) and what it is (`identity`, without).
-
-    `id` is the SHA-256 of `identity`: everything that can change the number and nothing else, so
-    no device, worker count, path or label.
-    """
+    """One run: what it is (`identity`, without paths) and how to do it (the rest)."""
 
     label: str
     method: str
     """The method's registered name, or `path/to/file.py:Class` with an absolute path."""
     note: str
-    config: Mapping[str, Any]
-    search: Mapping[str, Sequence[Any]] | None
+    identity: Identity
     backbone_spec: BackboneSpec
-    dataset_spec: DatasetSpec
-    retention_specs: tuple[DatasetSpec, ...]
-    shots: int
-    seed: int
+    places: tuple[Places, ...]
+    """A place for every stage of the identity."""
     sampler: str
-    protocol: str
-    templates: tuple[str, ...]
-    precision: str
-    augment: AugmentSpec
+    """The sampler to run: as in the identity, but a file by its path."""
     keep_logits: bool
     classes: int
     scored: int
-    """Images of the test set and of all retention sets, for estimates of time."""
-    identity: Mapping[str, Any]
-    id: str
+    """Images of the test set and of all held-out sets, for estimates of time."""
+
+    @property
+    def id(self) -> str:
+        """The identity's: no device, worker count, path or label is in it."""
+        return self.identity.id
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.identity.method.config
+
+    @property
+    def search(self) -> Mapping[str, Sequence[Any]] | None:
+        return self.identity.method.search
+
+    @property
+    def dataset_spec(self) -> DatasetSpec:
+        """Where the data set lies that the last stage adapts to."""
+        return self.places[-1].adapt
 
     @property
     def dataset(self) -> str:
-        return self.dataset_spec.name
+        return self.identity.data.name
 
     @property
-    def backbone(self) -> str:
-        return self.backbone_spec.name
-
-    @property
-    def access(self) -> LabelAccess:
-        """Which labels its method sees."""
-        return PROTOCOLS[self.protocol]
+    def whole(self) -> str:
+        """The data set, or the one that it is half of."""
+        return self.identity.data.whole or self.dataset
 
     @property
     def half(self) -> str | None:
         """ "base" where the cell adapts to the base classes of its data set."""
-        return self.dataset_spec.half
+        return self.identity.data.half
+
+    @property
+    def backbone(self) -> str:
+        return self.identity.backbone.name
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        return self.identity.data.templates
+
+    @property
+    def shots(self) -> int:
+        return self.identity.shots
+
+    @property
+    def seed(self) -> int:
+        return self.identity.seed
+
+    @property
+    def protocol(self) -> str:
+        return self.identity.protocol
+
+    @property
+    def access(self) -> LabelAccess:
+        """Which labels its method sees."""
+        return self.identity.access
 
     @property
     def slot(self) -> tuple[Any, ...]:
@@ -78,24 +114,39 @@ class Waiting:
 
     label: str
     method: str
-    dataset: str
-    shots: int
-    seed: int
-    identity: Mapping[str, Any]
+    backbone: str
+    stages: tuple[Stage, ...]
+    identity: Axes
     """What of its identity is known without that. It has no id."""
     needs: tuple[Missing, ...]
 
+    @property
+    def dataset(self) -> str:
+        return self.stages[-1].adapt.name
 
-def slot_of(label: str, identity: Mapping[str, Any]) -> tuple[Any, ...]:
+    @property
+    def shots(self) -> int:
+        return self.identity.shots
+
+    @property
+    def seed(self) -> int:
+        return self.identity.seed
+
+
+def slot_of(label: str, identity: Identity) -> tuple[Any, ...]:
     """Where a cell stands in the grid, told from its label and identity."""
     return (
         label,
-        identity["method"]["name"],
-        identity["backbone"]["name"],
-        identity["dataset"]["name"],
-        identity["shots"],
-        identity["seed"],
-        identity["protocol"],
-        identity["sampler"].partition(":")[0],
-        *(held_out["name"] for held_out in identity["retention"]),
+        identity.method.name,
+        identity.backbone.name,
+        identity.shots,
+        identity.seed,
+        identity.protocol,
+        identity.sampler,
+        *map(names_of, identity.stages),
     )
+
+
+def names_of(stage: StageIdentity) -> tuple[str, ...]:
+    """What a stage adapts to and is tested on, by name."""
+    return (stage.adapt.name, *(one.data.name for one in stage.held_out))

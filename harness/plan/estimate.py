@@ -19,10 +19,10 @@ from statistics import median
 from typing import Any
 
 from harness.canonical import canonical
-from harness.plan.cell import Cell
+from harness.plan.cell import Cell, names_of
 from harness.plan.methods import find_method
 from harness.plan.variants import build_config
-from harness.protocols import PROTOCOLS
+from harness.store.identity import Axes, Identity
 from harness.store.record import Cost, Record
 
 FEWEST = 8
@@ -69,14 +69,14 @@ class Estimator:
 
     def add(self, record: Record) -> None:
         """Learn from a finished cell."""
-        cost, backbone = record.cost, record.cell["backbone"]["name"]
+        cost, backbone = record.cost, record.identity.backbone.name
         if cost is None:
             return
-        self._alike[_key(record.cell)].append(_seconds(cost))
+        self._alike[_key(record.identity)].append(_seconds(cost))
         if cost.work:
             self._costs[backbone].append(cost)
             if cost.work["views"]:
-                self._views[backbone][_draw(record.cell)].add(cost)
+                self._views[backbone][_draw(record.identity)].add(cost)
 
     def cell(self, cell: Cell) -> float | None:
         """Expected seconds of one cell, without frozen features that cells share."""
@@ -157,7 +157,7 @@ def work_of(cell: Cell) -> dict[str, int]:
     method: Any = find_method(cell.method)
     configured = method(build_config(method.Config, cell.config))
     work = configured.work(cell.classes, cell.classes * cell.shots, cell.shots)
-    return {**asdict(work), "scored": cell.scored}
+    return {**{name: int(count) for name, count in asdict(work).items()}, "scored": cell.scored}
 
 
 def counts_of(work: Mapping[str, int], fits: int) -> tuple[float, ...]:
@@ -171,11 +171,11 @@ def counts_of(work: Mapping[str, int], fits: int) -> tuple[float, ...]:
     return (1.0, steps, through_images, through_prompts, images, prompts, frozen)
 
 
-def candidates_of(method: Any, identity: Mapping[str, Any]) -> int:
+def candidates_of(method: Any, identity: Axes) -> int:
     """Candidates of a cell's search over the whole grid; 0 where its protocol has none."""
-    if not PROTOCOLS[identity["protocol"]].searches:
+    if not identity.access.searches:
         return 0
-    given = identity["method"].get("search")
+    given = identity.method.search
     space = method.search_space if given is None else given
     return math.prod(map(len, space.values())) if space else 0
 
@@ -184,23 +184,14 @@ def _seconds(cost: Cost) -> float:
     return cost.fit_seconds + cost.score_seconds + cost.search_seconds
 
 
-def _key(identity: Mapping[str, Any]) -> tuple[Any, ...]:
-    method = identity["method"]
-    config = repr(sorted(method["config"].items()))
-    data, shots = identity["dataset"]["name"], identity["shots"]
-    retention = tuple(held_out["name"] for held_out in identity.get("retention", ()))
-    return (
-        identity["backbone"]["name"],
-        method["name"],
-        identity["protocol"],
-        config,
-        data,
-        shots,
-        retention,
-    )
+def _key(identity: Identity) -> tuple[Any, ...]:
+    """What cells that take as long have in common: all but the seed and the versions of things."""
+    config = canonical(identity.method.config)
+    axes = (identity.method.name, config, identity.protocol, identity.shots)
+    return (identity.backbone.name, *axes, *map(names_of, identity.stages))
 
 
-def _draw(identity: Mapping[str, Any]) -> str:
+def _draw(identity: Identity) -> str:
     """What cached views depend on besides the backbone: the draw, and how it is augmented."""
-    parts = ("dataset", "shots", "seed", "sampler", "augment")
-    return canonical({part: identity[part] for part in parts})
+    parts = (identity.data.canonical, identity.draw, identity.augment)
+    return canonical([part if isinstance(part, str) else part and part.canonical for part in parts])

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from harness.canonical import content_id
 from harness.errors import HarnessError
-from harness.plan.cell import Cell, Waiting
+from harness.plan.cell import Cell, Places, Waiting
 from harness.plan.inventory import Group, Inventory, Missing, take_inventory
 from harness.plan.samplers import samplers_of
 from harness.plan.suite import SuiteFile
 from harness.plan.variants import Variant, variants_of
-from harness.protocols import FIXED
-from harness.store.record import SCHEMA
+from harness.protocols import FIXED, LabelAccess
+from harness.store.identity import AugmentIdentity, Axes, DrawIdentity, Identity, MethodIdentity
 
 
 @dataclass(frozen=True)
@@ -80,112 +79,91 @@ def outline(suite: SuiteFile) -> Plan:
     Raises:
         HarnessError: unknown method, data set or backbone, or a bad configuration; with its line.
     """
-    variants = variants_of(suite)
-    samplers = samplers_of(suite)
+    points = _points(suite, variants_of(suite))
     inventory = take_inventory(suite)
     cells: dict[str, Cell] = {}
     waiting: dict[tuple[Any, ...], Waiting] = {}
     for group in inventory.groups:
         needs = inventory.lacking(group)
-        content = None if needs else _content(suite, inventory, group)
-        for shots, seed, variant in product(suite.suite.shots, suite.suite.seeds, variants):
-            path, sampler = samplers[shots, seed]
-            axes = _axes(suite, variant, shots, seed, sampler)
-            if content is None:
-                found = _waiting(inventory, group, variant, axes)
-                waiting.setdefault((group.name, variant.label, found.shots, found.seed), found)
-            else:
-                path = path if variant.uses_support else "none"
-                cell = _cell(suite, inventory, group, variant, path, {**content, **axes})
+        if needs:
+            for point in points:
+                found = _waiting(inventory, group, point, needs)
+                waiting.setdefault((found.dataset, found.label, found.shots, found.seed), found)
+        else:
+            for cell in _cells(suite, inventory, group, points):
                 cells.setdefault(cell.id, cell)
     return Plan(suite, tuple(cells.values()), tuple(waiting.values()))
 
 
-def _content(suite: SuiteFile, inventory: Inventory, group: Group) -> dict[str, Any]:
-    """The part of an identity that the cells of a data set share."""
-    assert group.data is not None
-    return {
-        "schema": SCHEMA,
-        "backbone": {
-            "name": inventory.backbone.name,
-            "weights": inventory.weights,
-            "precision": suite.suite.precision,
-        },
-        "dataset": {"name": group.name, "fingerprint": group.data.data.fingerprint},
-        "templates": list(group.data.templates),
-        "retention": [held_out.identity(group.data) for held_out in group.retention],
-    }
+@dataclass(frozen=True)
+class Point:
+    """A place of the grid that every data set has: a method under a draw."""
+
+    variant: Variant
+    axes: Axes
+    sampler: str
+    """The sampler to run, with paths."""
 
 
-def _cell(
-    suite: SuiteFile,
-    inventory: Inventory,
-    group: Group,
-    variant: Variant,
-    sampler: str,
-    identity: dict[str, Any],
-) -> Cell:
-    assert group.data is not None
-    return Cell(
-        label=variant.label,
-        method=variant.reference,
-        note=variant.note,
-        config=variant.config,
-        search=variant.search,
-        backbone_spec=inventory.backbone,
-        dataset_spec=group.data.spec,
-        retention_specs=tuple(held_out.spec for held_out in group.retention),
-        shots=identity["shots"],
-        seed=identity["seed"],
-        sampler=sampler,
-        protocol=identity["protocol"],
-        templates=group.data.templates,
-        precision=suite.suite.precision,
-        augment=suite.suite.augment,
-        keep_logits=suite.suite.keep_logits,
-        classes=len(group.data.data.class_names),
-        scored=sum(len(found.data.items("test")) for found in (group.data, *group.retention)),
-        identity=identity,
-        id=content_id(identity),
-    )
-
-
-def _waiting(inventory: Inventory, group: Group, variant: Variant, axes: dict[str, Any]) -> Waiting:
-    known = {"backbone": {"name": inventory.backbone.name}, "dataset": {"name": group.name}}
-    return Waiting(
-        label=variant.label,
-        method=variant.reference,
-        dataset=group.name,
-        shots=axes["shots"],
-        seed=axes["seed"],
-        identity={**known, **axes},
-        needs=inventory.lacking(group),
-    )
-
-
-def _axes(
-    suite: SuiteFile, variant: Variant, shots: int, seed: int, sampler: str
-) -> dict[str, Any]:
-    """The part of an identity that varies within a data set.
-
-    A method that ignores the support set has one cell per data set, under no draw.
-    """
+def _points(suite: SuiteFile, variants: list[Variant]) -> list[Point]:
+    """In the order in which cells run. A method that ignores the support set is under no draw."""
     given = suite.suite
-    method: dict[str, Any] = {
-        "name": variant.name,
-        "config": variant.config,
-        "source": variant.source,
-    }
-    if not variant.uses_support:
-        none = {"sampler": "none", "augment": None, "protocol": FIXED.name}
-        return {"shots": 0, "seed": 0, **none, "method": method}
-    if given.access.searches:
-        method["search"] = variant.search
-    return {
-        "shots": shots,
-        "seed": seed,
-        "sampler": sampler,
-        "augment": given.augment.model_dump(mode="json"),
-        "protocol": given.access.name,
-        "method": method,
-    }
+    samplers = samplers_of(suite)
+    augment = AugmentIdentity(**given.augment.model_dump())
+    methods = [(variant, _method(variant, given.access)) for variant in variants]
+    found = []
+    for shots, seed in product(given.shots, given.seeds):
+        path, sampler = samplers[shots, seed]
+        drawn = {"draw": DrawIdentity(sampler, shots, seed), "augment": augment}
+        for variant, method in methods:
+            if variant.uses_support:
+                axes = Axes(method=method, protocol=given.access.name, **drawn)  # type: ignore[arg-type]
+                found.append(Point(variant, axes, path))
+            else:
+                found.append(Point(variant, Axes(method=method, protocol=FIXED.name), "none"))
+    return found
+
+
+def _method(variant: Variant, access: LabelAccess) -> MethodIdentity:
+    searched = variant.search if access.searches and variant.uses_support else None
+    return MethodIdentity(variant.name, variant.config, variant.source, searched)
+
+
+def _cells(
+    suite: SuiteFile, inventory: Inventory, group: Group, points: list[Point]
+) -> Iterator[Cell]:
+    assert not isinstance(inventory.model, Missing)
+    stages = tuple(stage.identity for stage in group.stages)
+    places = tuple(
+        Places(stage.adapt.spec, tuple(found.spec for found in stage.held_out))
+        for stage in group.stages
+    )
+    scored = sum(len(f.data.items("test")) for stage in group.stages for f in stage.every)
+    for point in points:
+        axes = point.axes
+        yield Cell(
+            label=point.variant.label,
+            method=point.variant.reference,
+            note=point.variant.note,
+            identity=Identity(
+                method=axes.method,
+                protocol=axes.protocol,
+                draw=axes.draw,
+                augment=axes.augment,
+                backbone=inventory.model,
+                stages=stages,
+            ),
+            backbone_spec=inventory.backbone,
+            places=places,
+            sampler=point.sampler,
+            keep_logits=suite.suite.keep_logits,
+            classes=len(group.stages[-1].adapt.data.class_names),
+            scored=scored,
+        )
+
+
+def _waiting(
+    inventory: Inventory, group: Group, point: Point, needs: tuple[Missing, ...]
+) -> Waiting:
+    variant, name = point.variant, inventory.backbone.name
+    return Waiting(variant.label, variant.reference, name, group.asked, point.axes, needs)

@@ -45,7 +45,7 @@ def gpu_hours(plan: Plan, tflops: float) -> float | None:
             return None
         classes, scored = size
         method: Any = find_method(cell.method)
-        configured = method(build_config(method.Config, cell.identity["method"]["config"]))
+        configured = method(build_config(method.Config, cell.identity.method.config))
         work = configured.work(classes, classes * cell.shots, cell.shots)
         fits = 1 + candidates_of(method, cell.identity)
         flops += image * (scored if work.adapts_images else 0)
@@ -60,15 +60,15 @@ def size_of(cell: Cell | Waiting, plan: Plan) -> tuple[int, int] | None:
     """Classes, and images scored (test and retention sets); from the catalogue where it waits."""
     if isinstance(cell, Cell):
         return cell.classes, cell.scored
-    halves = plan.suite.suite.setting == "base_to_new"
-    name = cell.dataset.removesuffix("-base") if halves else cell.dataset
+    part = cell.stages[-1].adapt
+    name = part.whole.name
     others = {spec.name for spec in plan.suite.suite.retention} - {name}
     known = [CATALOGUE.get(each) for each in (name, *others)]
     if any(each is None or "test" not in each.known_sizes for each in known):
         return None
     classes = next(each.classes for each in known if each is not None)
     scored = sum(each.known_sizes["test"] for each in known if each is not None)
-    return (-(-classes // 2) if halves else classes), scored
+    return (classes if part.half is None else -(-classes // 2)), scored
 
 
 @lru_cache

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from harness.backbones.prompt_limit import PromptLimit
 from harness.backbones.spec import EMBEDDED, BackboneError, BackboneSpec
@@ -15,11 +14,18 @@ from harness.datasets.columns import columns_of
 from harness.datasets.dataset import Dataset, DatasetError
 from harness.datasets.embedded_sets import EmbeddedDataset
 from harness.datasets.fetch.remedies import remedy
-from harness.datasets.halves import Half, half_name, half_spec, halve
+from harness.datasets.halves import halve
 from harness.datasets.load import load_dataset
 from harness.datasets.spec import DatasetSpec
 from harness.errors import NotHere
+from harness.plan.settings import SETTINGS, Part, Stage
 from harness.plan.suite import SuiteFile, located
+from harness.store.identity import (
+    BackboneIdentity,
+    DataIdentity,
+    HeldOutIdentity,
+    StageIdentity,
+)
 from harness.wording import Where, quoted
 
 
@@ -38,32 +44,56 @@ class Missing:
 
 @dataclass(frozen=True)
 class Found:
-    """A data set that is here: where it lies, what it contains, how its names are prompted."""
+    """A part of a data set that is here: where it lies, its content, how its names are prompted."""
 
+    part: Part
     spec: DatasetSpec
     data: Dataset
     templates: tuple[str, ...]
 
-    def identity(self, adapted: Found) -> dict[str, Any]:
-        """As a retention set of cells that adapt to `adapted`.
+    @property
+    def identity(self) -> DataIdentity:
+        """What identifies it within a cell."""
+        whole = None if self.part.half is None else self.part.whole.name
+        return DataIdentity(
+            self.spec.name, self.data.fingerprint, self.templates, self.part.half, whole
+        )
+
+    def held_out_from(self, adapted: Found) -> HeldOutIdentity:
+        """As a held-out set of cells that adapt to `adapted`.
 
         Where its classes are among those adapted to, every classifier applies to it (see
         `harness.run.transfer`); this decides over numbers, so it is part of the identity.
         """
-        content = {"name": self.spec.name, "fingerprint": self.data.fingerprint}
         shared = columns_of(self.data, adapted.data) is not None
-        rule = {"transfer": "columns"} if shared else {}
-        return {**content, "templates": list(self.templates), **rule}
+        return HeldOutIdentity(self.identity, "columns" if shared else None)
+
+
+@dataclass(frozen=True)
+class FoundStage:
+    """A stage of which everything is here."""
+
+    adapt: Found
+    held_out: tuple[Found, ...]
+
+    @property
+    def every(self) -> tuple[Found, ...]:
+        """Everything that is tested on."""
+        return (self.adapt, *self.held_out)
+
+    @property
+    def identity(self) -> StageIdentity:
+        others = tuple(found.held_out_from(self.adapt) for found in self.held_out)
+        return StageIdentity(self.adapt.identity, others)
 
 
 @dataclass(frozen=True)
 class Group:
-    """A data set to adapt to, with the retention sets of its cells."""
+    """A data set of a suite, as the stages of its cells."""
 
-    name: str
-    data: Found | None
-    """None where it is among `missing`."""
-    retention: tuple[Found, ...]
+    asked: tuple[Stage, ...]
+    stages: tuple[FoundStage, ...]
+    """Empty where something is among `missing`."""
     missing: tuple[Missing, ...]
 
 
@@ -72,13 +102,12 @@ class Inventory:
     """What is here of a suite's needs, and what is not."""
 
     backbone: BackboneSpec
-    weights: str | Missing
-    """The weights' fingerprint."""
+    model: BackboneIdentity | Missing
     groups: tuple[Group, ...]
 
     def lacking(self, group: Group) -> tuple[Missing, ...]:
         """What the cells of a group need and this machine does not have."""
-        weights = (self.weights,) if isinstance(self.weights, Missing) else ()
+        weights = (self.model,) if isinstance(self.model, Missing) else ()
         return (*weights, *group.missing)
 
 
@@ -91,11 +120,12 @@ def take_inventory(suite: SuiteFile) -> Inventory:
     where: Where = ("backbone",)
     with located(suite, where):
         backbone = suite.suite.backbone.resolve(suite.path.parent)
-        weights = _weights(backbone, where)
-    return Inventory(backbone, weights, tuple(_Sets(suite, backbone).groups()))
+        model = _model(backbone, suite.suite.precision, where)
+    return Inventory(backbone, model, tuple(_Sets(suite, backbone).groups()))
 
 
-def _weights(spec: BackboneSpec, where: Where) -> str | Missing:
+def _model(spec: BackboneSpec, precision: str, where: Where) -> BackboneIdentity | Missing:
+    from harness.backbones.preprocessing import preprocessing_of
     from harness.backbones.weights import is_open_clip, weights_fingerprint
 
     try:
@@ -107,7 +137,8 @@ def _weights(spec: BackboneSpec, where: Where) -> str | Missing:
             architecture(spec)
             if spec.checkpoint is not None:
                 check_weights(spec)
-        return weights_fingerprint(spec)
+        weights = weights_fingerprint(spec)
+        return BackboneIdentity(spec.name, weights, precision, preprocessing_of(spec))
     except NotHere as error:
         remedy = "plan once while connected, or name a local file: backbone: {…, checkpoint: PATH}"
         if spec.checkpoint is not None:
@@ -136,24 +167,24 @@ class _Sets:
             yield self._group(spec, ("datasets", position), others)
 
     def _group(self, spec: DatasetSpec, where: Where, others: list[Found | Missing]) -> Group:
-        given = self._suite.suite
-        splits = ("train", "val", "test") if given.access.sees_val else ("train", "test")
-        name, data = spec.name, self._found(spec, where, splits)
-        if given.setting == "base_to_new":
-            name = half_name(spec.name, "base")
-            data = self._found(spec, where, splits, "base")
-            others = [self._found(spec, where, ("test",), "new"), *others]
-        every = [data, *others]
-        missing = dict.fromkeys(found for found in every if isinstance(found, Missing))
-        return Group(
-            name,
-            data if isinstance(data, Found) else None,
-            tuple(found for found in others if isinstance(found, Found)),
-            tuple(missing),
-        )
+        asked = SETTINGS[self._suite.suite.setting](spec)
+        stages, missing = [], dict[Missing, None]()
+        for stage in asked:
+            every = [*self._stage(stage, where), *others]
+            missing |= dict.fromkeys(found for found in every if isinstance(found, Missing))
+            here = [found for found in every if isinstance(found, Found)]
+            if len(here) == len(every):
+                stages.append(FoundStage(here[0], tuple(here[1:])))
+        return Group(asked, () if missing else tuple(stages), tuple(missing))
+
+    def _stage(self, stage: Stage, where: Where) -> Iterator[Found | Missing]:
+        sees_val = self._suite.suite.access.sees_val
+        yield self._found(stage.adapt, where, ("train", *(["val"] * sees_val), "test"))
+        for part in stage.held_out:
+            yield self._found(part, where, ("test",))
 
     def _retention(self, spec: DatasetSpec, where: Where) -> Found | Missing:
-        found = self._found(spec, where, ("test",))
+        found = self._found(Part(spec), where, ("test",))
         if isinstance(found, Found) and not found.data.has_pixels:
             raise self._suite.error(
                 where,
@@ -162,29 +193,23 @@ class _Sets:
             )
         return found
 
-    def _found(
-        self,
-        spec: DatasetSpec,
-        where: Where,
-        splits: tuple[str, ...],
-        half: Half | None = None,
-    ) -> Found | Missing:
-        """A data set, or half of it, with the `splits` that its place in the suite takes."""
+    def _found(self, part: Part, where: Where, splits: tuple[str, ...]) -> Found | Missing:
+        """A part of a data set, with the `splits` that its place in the suite takes."""
         with located(self._suite, where):
-            data = self._whole(spec, where)
+            data = self._whole(part.whole, where)
             if isinstance(data, Missing):
                 return data
-            resolved = spec.resolve(self._suite.path.parent)
-            if half is not None:
-                resolved, data = half_spec(resolved, half), halve(data, half)
+            resolved = part.of(part.whole.resolve(self._suite.path.parent))
+            if part.half is not None:
+                data = halve(data, part.half)
             for split in splits:
                 data.items(split)  # raises where there is none
             check_fits(self._suite.suite.backbone, data)
-            own = self._suite.suite.templates is None and spec.templates is None
+            own = self._suite.suite.templates is None and part.whole.templates is None
             shipped = own and self._suite.suite.backbone.model == EMBEDDED
             if not (shipped and isinstance(data.whole, EmbeddedDataset)):  # which fit one another
                 self._check_prompts(data)
-            return Found(resolved, data, self._suite.suite.templates or data.templates)
+            return Found(part, resolved, data, self._suite.suite.templates or data.templates)
 
     def _check_prompts(self, data: Dataset) -> None:
         """Refuse prompts that the backbone cannot read, before any cell does."""

@@ -44,7 +44,7 @@ def _answers(cell: Cell | Waiting, key: str, values: Sequence[str]) -> bool:
 
 def _value(cell: Cell | Waiting, key: str) -> str:
     if key == "method":
-        return str(cell.identity["method"]["name"])
+        return cell.identity.method.name
     return str(getattr(cell, key))
 
 

@@ -13,12 +13,14 @@ from harness.store.store import Contents
 
 @dataclass(frozen=True)
 class Progress:
-    """Which cells of a plan are done, failed, stale (done by older code or config), or new."""
+    """Which cells of a plan are done, failed, stale (done by older code or config), or new; and
+    which have a record of a later version, which is not to be run over."""
 
     done: tuple[Cell, ...]
     failed: tuple[Cell, ...]
     stale: tuple[Cell, ...]
     new: tuple[Cell, ...]
+    later: tuple[Cell, ...] = ()
 
     @property
     def to_do(self) -> tuple[Cell, ...]:
@@ -32,18 +34,21 @@ def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) 
         contents: the store's records of exactly these cells.
         everything: all of the store's records, to tell stale cells from new ones.
     """
-    slots = {slot_of(record.label, record.cell) for record in everything}
-    done, failed, stale, new = [], [], [], []
+    slots = {slot_of(record.label, record.identity) for record in everything}
+    unread = {path.stem for path in contents.later}
+    done, failed, stale, new, later = [], [], [], [], []
     for cell in plan.cells:
         if cell.id in contents.records and not _lacks_logits(cell, contents):
             done.append(cell)
+        elif cell.id in unread:
+            later.append(cell)
         elif cell.id in contents.failures:
             failed.append(cell)
         elif cell.slot in slots:
             stale.append(cell)
         else:
             new.append(cell)
-    return Progress(tuple(done), tuple(failed), tuple(stale), tuple(new))
+    return Progress(tuple(done), tuple(failed), tuple(stale), tuple(new), tuple(later))
 
 
 def _lacks_logits(cell: Cell, contents: Contents) -> bool:

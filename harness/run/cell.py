@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -16,20 +17,18 @@ from harness.errors import full_disk
 from harness.measure import Scored
 from harness.plan.cell import Cell
 from harness.plan.variants import build_config
-from harness.run.cost import Meter
+from harness.run.cost import Meter, in_all
 from harness.run.device_loss import device_lost
 from harness.run.evaluation import Evaluation
 from harness.run.kept import RETENTION, TEST, Arrays, Kept, to_arrays
 from harness.run.measures import measured
-from harness.run.prepared import Prepared
+from harness.run.prepared import Prepared, PreparedStage
 from harness.run.provenance import provenance
 from harness.run.resources import Resources, StaleWorker
 from harness.run.search import Choice, Evaluator, accuracy_of, choose, plain
 from harness.run.transfer import carry_over
-from harness.store.record import Cost, Draw, Failure, Metrics, Record, Retention
-from harness.task import Classifier, FeaturesOnlyError, NotApplicable
-
-Kind = Literal["method", "data", "memory", "time", "infrastructure", "not_applicable"]
+from harness.store.record import Cost, Draw, Failure, Kind, Metrics, Record, Retention, StageResult
+from harness.task import Classifier, FeaturesOnlyError, NotApplicable, Task
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def failure_record(
     return Record(
         id=cell.id,
         label=cell.label,
-        cell=dict(cell.identity),
+        identity=cell.identity,
         status="skipped" if kind == "not_applicable" else "failed",
         provenance={**provenance(), "finished": _now()},
         failure=Failure(
@@ -81,10 +80,13 @@ def failure_record(
 
 
 def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resources) -> float:
-    """What a search sees of one configuration (as JSON values): accuracy in percent."""
+    """What a search sees of one configuration (as JSON values): accuracy in percent.
+
+    At the first stage: a later one needs the classifier of the stage before.
+    """
     opened = Prepared(cell, resources)
-    config = build_config(opened.method.Config, candidate)
-    return accuracy_of(opened.method, config, cell.access, opened.task(), opened.test)
+    config, stage = build_config(opened.method.Config, candidate), opened.stages[0]
+    return accuracy_of(opened.method, config, cell.access, stage.task(), stage.test)
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,15 @@ class Fitted:
     meter: Meter
     feature_seconds: float
     """Spent on shared features until the fit was done; `meter.seconds` is without them."""
+
+
+@dataclass(frozen=True)
+class ScoredStage:
+    """What came of a stage, what it cost, and what its measures were computed of."""
+
+    result: StageResult
+    cost: Cost
+    kept: dict[str, Kept]
 
 
 def _guarded(cell: Cell, attempt: int, run: Callable[[], Outcome]) -> Outcome:
@@ -114,40 +125,69 @@ def _failed(cell: Cell, error: BaseException, attempt: int) -> Outcome:
 
 
 def _run(opened: Prepared, parallel: Evaluator | None) -> Outcome:
-    return _scored(opened, _fit(opened, parallel))
+    previous, scored = None, []
+    for stage in opened.stages:
+        fitted = _fit(stage, previous, parallel if previous is None else None)
+        scored.append(_score(stage, fitted))
+        previous = fitted.classifier
+    return _outcome(opened, scored)
 
 
-def _fit(opened: Prepared, parallel: Evaluator | None) -> Fitted:
-    method, cell, before = opened.method, opened.cell, opened.feature_seconds
-    device = opened.backbone.device
-    choice = choose(
-        method, opened.config, cell.search, cell.access, opened.task, opened.test, parallel
-    )
-    task = opened.task()
-    with Meter(device, lambda: opened.feature_seconds) as meter:
-        classifier = method(choice.config).fit(task)
+def _fit(stage: PreparedStage, previous: Classifier | None, parallel: Evaluator | None) -> Fitted:
+    opened, cell = stage.opened, stage.cell
+    before, method = opened.feature_seconds, opened.method
+
+    def task() -> Task:
+        return stage.task(previous)
+
+    choice = choose(method, opened.config, cell.search, cell.access, task, stage.test, parallel)
+    last = task()
+    with Meter(opened.backbone.device, lambda: opened.feature_seconds) as meter:
+        classifier = method(choice.config).fit(last)
     return Fitted(classifier, choice, meter, opened.feature_seconds - before)
 
 
-def _scored(opened: Prepared, fitted: Fitted) -> Outcome:
-    cell, classifier, before = opened.cell, fitted.classifier, opened.feature_seconds
-    with Meter(opened.backbone.device, lambda: opened.feature_seconds) as score:
-        scores = _scores(opened, classifier)
+def _score(stage: PreparedStage, fitted: Fitted) -> ScoredStage:
+    opened, classifier, choice = stage.opened, fitted.classifier, fitted.choice
+    before = opened.feature_seconds
+    with Meter(opened.backbone.device, lambda: opened.feature_seconds) as meter:
+        scores = _scores(stage, classifier)
+    result = StageResult(
+        metrics=scores.metrics,
+        retention=scores.retention,
+        draw=_draw(stage),
+        details=_details(classifier),
+        search=choice.trials,
+        chosen=plain(choice.config),
+    )
+    cost = _cost(stage, fitted, meter, opened.feature_seconds - before)
+    return ScoredStage(result, cost, scores.kept)
+
+
+def _outcome(opened: Prepared, stages: list[ScoredStage]) -> Outcome:
+    """The record of all stages: the last one's numbers, and what they cost together."""
+    cell, last = opened.cell, stages[-1]
+    results = [stage.result for stage in stages]
     record = Record(
         id=cell.id,
         label=cell.label,
-        cell=dict(cell.identity),
+        identity=cell.identity,
         status="ok",
-        metrics=scores.metrics,
-        retention=scores.retention,
-        cost=_cost(opened, fitted, score, opened.feature_seconds - before),
-        draw=_draw(opened),
-        details={name: float(value) for name, value in classifier.details().items()},
-        search=fitted.choice.trials,
-        chosen=plain(fitted.choice.config),
+        **{field.name: getattr(last.result, field.name) for field in fields(StageResult)},
+        cost=in_all([stage.cost for stage in stages]),
+        earlier=results[:-1],
         provenance=_provenance(opened),
     )
-    return Outcome(record, to_arrays(scores.kept) if cell.keep_logits else None)
+    return Outcome(record, to_arrays(last.kept) if cell.keep_logits else None)
+
+
+def _details(classifier: Classifier) -> dict[str, float]:
+    found = {name: float(value) for name, value in classifier.details().items()}
+    for name, value in found.items():
+        if not math.isfinite(value):
+            kind = type(classifier).__name__
+            raise ValueError(f'{kind}.details(): "{name}" is {value}, expected a finite number')
+    return found
 
 
 @dataclass
@@ -160,17 +200,17 @@ class Scores:
     """Empty unless the suite asks for it."""
 
 
-def _scores(opened: Prepared, classifier: Classifier) -> Scores:
+def _scores(stage: PreparedStage, classifier: Classifier) -> Scores:
     scores = Scores()
 
     def score(where: str, there: Evaluation, scored: Scored) -> Metrics:
-        if opened.cell.keep_logits:
+        if stage.cell.keep_logits:
             scores.kept[where] = Kept(scored, there.paths)
         return measured(scored)
 
-    support = torch.tensor([item.label for item in opened.draw.train])
-    scores.metrics = score(TEST, opened.test, opened.test.scored(classifier, support))
-    for name, held_out in opened.held_out.items():
+    support = torch.tensor([item.label for item in stage.draw.train])
+    scores.metrics = score(TEST, stage.test, stage.test.scored(classifier, support))
+    for name, held_out in stage.held_out.items():
         there = held_out.evaluation
         carried = carry_over(classifier, there.classes, held_out.columns)
         if carried is not None:
@@ -181,10 +221,11 @@ def _scores(opened: Prepared, classifier: Classifier) -> Scores:
     return scores
 
 
-def _cost(opened: Prepared, fitted: Fitted, score: Meter, feature_seconds: float) -> Cost:
-    cell, choice, fit = opened.cell, fitted.choice, fitted.meter
-    classes, images = len(opened.test.classes), len(opened.draw.train)
-    work = opened.method(choice.config).work(classes, images, cell.shots)
+def _cost(stage: PreparedStage, fitted: Fitted, score: Meter, feature_seconds: float) -> Cost:
+    cell, choice, fit = stage.cell, fitted.choice, fitted.meter
+    classes, images = len(stage.test.classes), len(stage.draw.train)
+    work = stage.opened.method(choice.config).work(classes, images, cell.shots)
+    scored = sum(map(len, (stage.test, *(one.evaluation for one in stage.held_out.values()))))
     return Cost(
         fit_seconds=fit.seconds,
         score_seconds=score.seconds,
@@ -193,13 +234,13 @@ def _cost(opened: Prepared, fitted: Fitted, score: Meter, feature_seconds: float
         peak_memory_mib=max(fit.peak_memory_mib, score.peak_memory_mib),
         trainable=int(fitted.classifier.trainable),
         feature_seconds=fitted.feature_seconds + feature_seconds,
-        work={**asdict(work), "scored": cell.scored},
+        work={**{name: int(count) for name, count in asdict(work).items()}, "scored": scored},
     )
 
 
-def _draw(opened: Prepared) -> Draw:
-    draw, sees_val, shots = opened.draw, opened.cell.access.sees_val, opened.cell.shots
-    classes = range(len(opened.test.classes) if shots else 0)
+def _draw(stage: PreparedStage) -> Draw:
+    draw, sees_val, shots = stage.draw, stage.cell.access.sees_val, stage.cell.shots
+    classes = range(len(stage.test.classes) if shots else 0)
     return Draw(
         id=draw.id,
         sampler=draw.sampler,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import torch
+
+from harness.store.record import Cost
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -51,6 +54,26 @@ class Meter:
         else:
             self.peak_memory_mib = _peak_mib()
         self.seconds = time.perf_counter() - self.shared() - self._start
+
+
+def in_all(costs: Sequence[Cost]) -> Cost:
+    """What the stages of a cell cost together: times and counts add up, peaks do not."""
+    if len(costs) == 1:
+        return costs[0]
+    sums = {
+        name: sum(getattr(cost, name) for cost in costs)
+        for name in ("fit_seconds", "score_seconds", "search_seconds", "feature_seconds")
+    }
+    work: Counter[str] = Counter()
+    for cost in costs:
+        work.update(cost.work)
+    return Cost(
+        **sums,
+        evaluations=sum(cost.evaluations for cost in costs),
+        peak_memory_mib=max(cost.peak_memory_mib for cost in costs),
+        trainable=costs[-1].trainable,
+        work={**work, "adapts_images": max(cost.work["adapts_images"] for cost in costs)},
+    )
 
 
 def _reset_peak() -> None:

@@ -1,4 +1,4 @@
-"""A cell opened on a worker: its method, backbone, draw, task, test set and held-out sets."""
+"""A cell opened on a worker: method and backbone; per stage draw, task, test and held-out sets."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from harness.datasets import Dataset, Item
 from harness.datasets.columns import columns_of
 from harness.datasets.draws import Episode
 from harness.datasets.spec import DatasetSpec
+from harness.features.augment import AugmentSpec
 from harness.plan.cell import Cell
 from harness.plan.variants import build_config
 from harness.run.evaluation import Evaluation
 from harness.run.frozen import Text
 from harness.run.resources import Resources, check_same
 from harness.run.support import Drawn, FeatureSupport, ImageSupport, TextlessTask
-from harness.task import Classes, Method, Support, Task
+from harness.store.identity import DataIdentity
+from harness.task import Classes, Classifier, Method, Support, Task
 
 if TYPE_CHECKING:
     from harness.backbones import Backbone
@@ -30,7 +32,8 @@ NO_DRAW = Episode((), (), "none", 0)
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A retention set, and where its classes stand among those adapted to (see `columns_of`)."""
+    """A test set beside the one adapted to, and where its classes stand among those adapted to
+    (see `columns_of`)."""
 
     evaluation: Evaluation
     columns: tuple[int, ...] | None
@@ -44,11 +47,12 @@ class Prepared:
     """
 
     def __init__(self, cell: Cell, resources: Resources) -> None:
-        self.cell, self._resources = cell, resources
+        self.cell, self.resources = cell, resources
+        self.stages = tuple(PreparedStage(self, number) for number in range(len(cell.places)))
 
     @cached_property
     def method(self) -> type[Method]:
-        return self._resources.method(self.cell)
+        return self.resources.method(self.cell)
 
     @cached_property
     def config(self) -> Any:
@@ -57,76 +61,92 @@ class Prepared:
 
     @cached_property
     def backbone(self) -> Backbone:
-        return self._resources.backbone(self.cell)
-
-    @cached_property
-    def draw(self) -> Episode:
-        """The few-shot draw: support set and validation set."""
-        cell = self.cell
-        return NO_DRAW if cell.shots == 0 else self._resources.draw(cell, self._adapted)
-
-    @cached_property
-    def test(self) -> Evaluation:
-        """The test split of the data set adapted to."""
-        _ = self._data
-        return self._resources.evaluation(self._adapted, self.cell.templates, self.backbone)
-
-    @cached_property
-    def held_out(self) -> dict[str, HeldOut]:
-        """By name, the retention sets."""
-        entries = self.cell.identity["retention"]
-        found = {}
-        for spec, entry in zip(self.cell.retention_specs, entries, strict=True):
-            data = self._checked(spec, entry["fingerprint"])
-            there = self._resources.evaluation(spec, tuple(entry["templates"]), self.backbone)
-            found[spec.name] = HeldOut(there, columns_of(data, self._data))
-        return found
+        return self.resources.backbone(self.cell)
 
     @property
     def feature_seconds(self) -> float:
         """Seconds the worker has spent so far on features that other cells find in the cache."""
-        return self._resources.feature_seconds
+        return self.resources.feature_seconds
 
-    def task(self) -> Task:
-        """What the method sees. Each call gives a fresh generator of the same seed."""
-        cell, draw, text = self.cell, self.draw, self._text
+
+class PreparedStage:
+    """A stage of a cell: its draw, task, test set and held-out sets."""
+
+    def __init__(self, opened: Prepared, number: int) -> None:
+        self.opened, self.cell, self._number = opened, opened.cell, number
+        self._resources = opened.resources
+        self._identity, self._places = self.cell.identity.stages[number], self.cell.places[number]
+
+    @cached_property
+    def draw(self) -> Episode:
+        """The few-shot draw: support set and validation set."""
+        _ = self._data
+        if self.cell.shots == 0:
+            return NO_DRAW
+        return self._resources.draw(self.cell, self._places.adapt)
+
+    @cached_property
+    def test(self) -> Evaluation:
+        """The test split of the data set adapted to."""
+        return self._evaluation(self._places.adapt, self._identity.adapt)
+
+    @cached_property
+    def held_out(self) -> dict[str, HeldOut]:
+        """By name, what else is tested on."""
+        found = {}
+        for spec, one in zip(self._places.held_out, self._identity.held_out, strict=True):
+            there = self._evaluation(spec, one.data)
+            columns = columns_of(self._resources.dataset(spec), self._data)
+            found[one.data.name] = HeldOut(there, columns)
+        return found
+
+    def task(self, previous: Classifier | None = None) -> Task:
+        """What the method sees. Each call gives a fresh generator of the same seed.
+
+        Args:
+            previous: the classifier of the stage before.
+        """
+        draw, backbone, text = self.draw, self.opened.backbone, self._text
         return (TextlessTask if text is None else Task)(
-            classes=Classes(self._data.class_names, cell.templates),
-            shots=cell.shots,
+            classes=Classes(self._data.class_names, self._identity.adapt.templates),
+            shots=self.cell.shots,
             support=self._support(draw.train, draw.id),
-            val=self._support(draw.val, draw.val_id) if cell.access.sees_val else None,
-            backbone=self.backbone,
+            val=self._support(draw.val, draw.val_id) if self.cell.access.sees_val else None,
+            backbone=backbone,
             # Copies: a method may train what it is given.
             text_features=torch.empty(0, 0) if text is None else text.features.clone(),
             raw_text=None if text is None else text.raw.clone,
-            generator=seeds.generator("train", cell.dataset, cell.shots, cell.seed, self._named),
-            device=self.backbone.device,
+            generator=self._generator(),
+            device=backbone.device,
+            previous=previous,
         )
-
-    @property
-    def _adapted(self) -> DatasetSpec:
-        return self.cell.dataset_spec
-
-    @property
-    def _named(self) -> str:
-        name: str = self.cell.identity["method"]["name"]
-        return name
 
     @cached_property
     def _data(self) -> Dataset:
-        return self._checked(self._adapted, self.cell.identity["dataset"]["fingerprint"])
+        return self._checked(self._places.adapt, self._identity.adapt)
 
     @property
     def _text(self) -> Text | None:
-        return self._resources.text(self._adapted, self.cell.templates, self.backbone)
+        templates = self._identity.adapt.templates
+        return self._resources.text(self._places.adapt, templates, self.opened.backbone)
 
-    def _checked(self, spec: DatasetSpec, fingerprint: str) -> Dataset:
+    def _generator(self) -> torch.Generator:
+        cell = self.cell
+        later = (self._number,) if self._number else ()  # a data set may come again
+        axes = (self._identity.adapt.name, cell.shots, cell.seed, cell.identity.method.name)
+        return seeds.generator("train", *axes, *later)
+
+    def _evaluation(self, spec: DatasetSpec, planned: DataIdentity) -> Evaluation:
+        self._checked(spec, planned)
+        return self._resources.evaluation(spec, planned.templates, self.opened.backbone)
+
+    def _checked(self, spec: DatasetSpec, planned: DataIdentity) -> Dataset:
         data = self._resources.dataset(spec)
-        check_same(f"the data set {spec.name}", data.fingerprint, fingerprint)
+        check_same(f"the data set {spec.name}", data.fingerprint, planned.fingerprint)
         return data
 
     def _support(self, items: tuple[Item, ...], draw_id: str) -> Support:
-        data, backbone = self._data, self.backbone
+        data, backbone = self._data, self.opened.backbone
         labels = torch.tensor([item.label for item in items], dtype=torch.long)
         if not data.has_pixels:
             features = torch.from_numpy(data.features(items)) if items else torch.empty(0, 0)
@@ -136,6 +156,11 @@ class Prepared:
             labels,
             Drawn(data.fingerprint, tuple(item.impath for item in items), draw_id),
             backbone,
-            self.cell.augment,
+            self._augment,
             self._resources.support_features,
         )
+
+    @property
+    def _augment(self) -> AugmentSpec:
+        how = self.cell.identity.augment
+        return AugmentSpec() if how is None else AugmentSpec(**how.plain)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from harness.backbones.preprocessing import preprocessing_by
+from harness.canonical import digest
 from harness.datasets import Dataset, Item, load_dataset
 from harness.datasets.draws import Episode, draw, sampler_at
 from harness.datasets.spec import DatasetSpec
@@ -17,6 +19,7 @@ from harness.plan.cell import Cell
 from harness.plan.methods import find_method, method_source
 from harness.run.evaluation import Evaluation
 from harness.run.frozen import Text, text_of
+from harness.store.identity import Preprocessing
 from harness.task import Classes, Method
 
 if TYPE_CHECKING:
@@ -63,24 +66,25 @@ class Resources:
             source = method_source(cell.method)
             self._methods[cell.method] = (find_method(cell.method), source)
         method, source = self._methods[cell.method]
-        check_same("the method's source", source, cell.identity["method"]["source"])
+        check_same("the method's source", source, cell.identity.method.source)
         return method
 
     def backbone(self, cell: Cell) -> Backbone:
         """The cell's backbone, loaded once per worker.
 
         Raises:
-            StaleWorker: its weights are not what the cell was planned with.
+            StaleWorker: its weights or preprocessing are not what the cell was planned with.
         """
         from harness.backbones import load_backbone
 
-        key = f"{cell.backbone_spec!r} {cell.precision}"
+        planned = cell.identity.backbone
+        key = f"{cell.backbone_spec!r} {planned.precision}"
         if key not in self._backbones:
-            self._backbones[key] = load_backbone(cell.backbone_spec, self.device, cell.precision)
-        found = self._backbones[key]
-        check_same(
-            "the backbone's weights", found.fingerprint, cell.identity["backbone"]["weights"]
-        )
+            loaded = load_backbone(cell.backbone_spec, self.device, planned.precision)
+            self._backbones[key] = loaded
+        found, here = self._backbones[key], preprocessing_by(self._backbones[key])
+        check_same("the backbone's weights", found.fingerprint, planned.weights)
+        check_same("the backbone's preprocessing", _hash(here), _hash(planned.preprocessing))
         return found
 
     def dataset(self, spec: DatasetSpec) -> Dataset:
@@ -157,6 +161,10 @@ def check_same(what: str, here: str, planned: str) -> None:
             f"{what} changed since the run was planned ({planned[:12]} → {here[:12]}): "
             "run the same command again"
         )
+
+
+def _hash(preprocessing: Preprocessing | None) -> str:
+    return "none" if preprocessing is None else digest(preprocessing.canonical)
 
 
 def _name(backbone: Backbone) -> str:

@@ -17,6 +17,7 @@ from harness.protocols import LabelAccess
 from harness.run.evaluation import Evaluation
 from harness.run.measures import accuracy
 from harness.run.support import LazyBatch
+from harness.store.record import Trial
 from harness.task import Classifier, Method, Support, Task, candidates
 
 
@@ -25,7 +26,7 @@ class Choice:
     """The configuration to be fitted, and how it was found."""
 
     config: Any
-    trials: list[dict[str, Any]] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -52,9 +53,10 @@ def choose(
             candidates are evaluated here, as the search asks for them.
     """
     values = method.search_space if space is None else space
-    if access.search_on is None or not values:
+    on = access.search_on
+    if on is None or not values:
         return Choice(config)
-    trials: list[dict[str, Any]] = []
+    trials: list[Trial] = []
     known: dict[str, float] = {}
     start = time.perf_counter()
     if parallel is not None:
@@ -65,7 +67,7 @@ def choose(
         key = canonical(plain(candidate))
         if key not in known:
             known[key] = accuracy_of(method, candidate, access, task(), test)
-        trials.append({"config": plain(candidate), "top1": known[key], "on": access.search_on})
+        trials.append({"config": plain(candidate), "top1": known[key], "on": on})
         return known[key]
 
     best = method(config).search(evaluate, values)

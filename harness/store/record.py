@@ -7,30 +7,58 @@ memory in MiB (2^20 bytes).
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
-from typing import Any, Literal
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
-from harness.canonical import content_id
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_config
+from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict  # pydantic asks for it before Python 3.12
 
-SCHEMA = 2
-"""Raised whenever a change of the engine can change a number: every older record becomes stale."""
+from harness.store.identity import SCHEMA, STRICT, Identity
+
+__all__ = ["SCHEMA", "CorruptRecord", "LaterRecord", "Record"]
 
 Status = Literal["ok", "failed", "skipped"]
 Rule = Literal["rebind", "columns"]
-"""How a classifier was carried over to a retention set: see `harness.run.transfer`."""
+"""How a classifier was carried over to a held-out set: see `harness.run.transfer`."""
+Kind = Literal["method", "data", "memory", "time", "infrastructure", "not_applicable"]
+Seconds = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+BOUNDS = {
+    **dict.fromkeys(("top1", "per_class_mean", "ece", "zero_shot_top1"), (0, 100)),
+    "gain": (-100, 100),
+    **dict.fromkeys(("images", "lost", "won"), (0, float("inf"))),
+}
+"""What the measures that every record carries can be."""
+
+
+UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+"""How pydantic calls a key that a dataclass, or a typed dictionary, does not have."""
 
 
 class CorruptRecord(ValueError):
     """A result file that is not a whole, valid record."""
 
 
-Metrics = dict[str, float]
+class LaterRecord(ValueError):
+    """A record of a later version: whole, perhaps, but not to be judged by this one."""
+
+
+def _possible(metrics: dict[str, int | float]) -> dict[str, int | float]:
+    for name, (low, high) in BOUNDS.items():
+        if name in metrics and not low <= metrics[name] <= high:
+            raise ValueError(f"{name} is {metrics[name]:g}, expected {low:g} to {high:g}")
+    return metrics
+
+
+Metrics = Annotated[dict[str, int | float], AfterValidator(_possible)]
 """Measures by name (see `harness.run.measures`), as finite numbers; those that compare with the
 frozen model are not there where a data set of features brings no text features."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Retention:
     """The same measures on a data set that was not adapted to: `top1` after adaptation,
     `zero_shot_top1` before, `gain` the change, negative where the model has forgotten."""
@@ -39,111 +67,151 @@ class Retention:
     rule: Rule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Cost:
     fit_seconds: float
     score_seconds: float
     search_seconds: float
-    evaluations: int
+    evaluations: Count
     """Candidate configurations tried by the protocol's search; 0 under `fixed`."""
     peak_memory_mib: float
-    trainable: int
+    trainable: Count
     feature_seconds: float = 0.0
     """Spent on frozen features that other cells then find in the cache; not in the other times."""
     work: dict[str, int] = field(default_factory=dict)
     """What the fit asked of the encoders (`harness.task.Work`), and how many images were scored."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Draw:
     """The few-shot draw. Identified by its content, never by its seed alone."""
 
     id: str
     sampler: str
-    images: int
+    images: Count
     """Different ones: a sampler may repeat an image."""
     val_id: str
-    val_images: int
-    classes: int = 0
-    classes_short: int = 0
+    val_images: Count
+    classes: Count = 0
+    classes_short: Count = 0
     """Of these, how many gave fewer images than the shots asked for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Failure:
-    kind: Literal["method", "data", "memory", "time", "infrastructure", "not_applicable"]
+    kind: Kind
     message: str
     traceback: str
     attempt: int
 
 
-@dataclass(frozen=True)
+@with_config(STRICT)
+class Trial(TypedDict):
+    """A candidate of a search, its accuracy, and on what that was measured."""
+
+    config: dict[str, Any]
+    top1: Percent
+    on: Literal["val", "test"]
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class StageResult:
+    """What came of one stage of a setting."""
+
+    metrics: Metrics
+    retention: dict[str, Retention | None] = field(default_factory=dict)
+    draw: Draw | None = None
+    details: dict[str, float] = field(default_factory=dict)
+    search: list[Trial] = field(default_factory=list)
+    chosen: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, config=STRICT)
 class Record:
     id: str
-    """SHA-256 of the cell's identity (see `harness.plan.expand.Cell.id`)."""
+    """That of the identity."""
     label: str
     """The method's name in reports, as the suite that ran the cell put it."""
-    cell: dict[str, Any]
-    """The cell's identity: everything that can change the numbers below."""
+    identity: Identity
+    """Everything that can change the numbers below."""
     status: Status
     metrics: Metrics | None = None
+    """On the test split of what was adapted to; of the last stage, as are the next five."""
     retention: dict[str, Retention | None] = field(default_factory=dict)
-    """By retention set; None where the method has no meaning under other class names (n/a)."""
+    """By held-out set; None where the method has no meaning under other class names (n/a)."""
     cost: Cost | None = None
+    """Of all stages."""
     draw: Draw | None = None
     details: dict[str, float] = field(default_factory=dict)
     """What the method reports of itself, e.g. `subspace_leakage_left`."""
-    search: list[dict[str, Any]] = field(default_factory=list)
-    """Per candidate: {"config": …, "top1": accuracy in percent, "on": "val" | "test"}."""
+    search: list[Trial] = field(default_factory=list)
+    """Every candidate that the protocol's search tried."""
     chosen: dict[str, Any] = field(default_factory=dict)
     """The configuration that was finally fitted."""
+    earlier: list[StageResult] = field(default_factory=list)
+    """The stages before the last, of a sequence of tasks."""
     provenance: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     schema: int = SCHEMA
 
     def to_json(self) -> str:
-        """Indented JSON with sorted keys: same record, same bytes. NaN is refused."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n"
+        """Indented JSON with sorted keys: same record, same bytes.
+
+        Raises:
+            ValueError: NaN or infinity in it.
+        """
+        found = _ADAPTER.dump_python(self, mode="python", exclude={"identity"})
+        found["identity"] = self.identity.plain
+        return json.dumps(found, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Record:
         """Parse `to_json`'s output.
 
         Raises:
-            CorruptRecord: not JSON, or a key is missing, unknown, or of another schema version.
+            CorruptRecord: not JSON, a key is missing or a value not of its type or range, an older
+                schema, or an id that is not the identity's.
+            LaterRecord: of a later schema, or with keys that this version does not know.
         """
         try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise CorruptRecord(f"line {error.lineno}: not JSON: {error.msg}") from None
-        if not isinstance(data, dict):
-            raise CorruptRecord(f"expected a JSON object, found {type(data).__name__}")
-        if data.get("schema") != SCHEMA:
-            raise CorruptRecord(f"schema {data.get('schema')!r}, this version reads {SCHEMA}")
-        known = {f.name for f in fields(cls)}
-        if set(data) != known:
-            raise CorruptRecord(f"missing or unknown keys: {sorted(known ^ set(data))}")
-        try:
-            data["cost"] = data["cost"] and Cost(**data["cost"])
-            data["draw"] = data["draw"] and Draw(**data["draw"])
-            data["failure"] = data["failure"] and Failure(**data["failure"])
-            data["retention"] = {k: v and Retention(**v) for k, v in data["retention"].items()}
-            for found in (data["metrics"], *(v and v.metrics for v in data["retention"].values())):
-                _check_metrics(found)
-        except (TypeError, AttributeError) as error:
-            raise CorruptRecord(f"a field has the wrong shape: {error}") from None
-        if content_id(data["cell"]) != data["id"]:
-            raise CorruptRecord("its id is not the hash of its cell: the file was changed")
-        return cls(**data)
+            record = _ADAPTER.validate_json(text)
+        except ValidationError as error:
+            raise _refusal(text, error) from None
+        if record.schema != SCHEMA:
+            raise _of_schema(record.schema)
+        if record.identity.id != record.id:
+            raise CorruptRecord("its id is not the hash of its identity: the file was changed")
+        return record
 
 
-def _check_metrics(found: Any) -> None:
-    """Raises CorruptRecord unless `found` is None or names finite numbers."""
-    if found is None:
-        return
-    if not isinstance(found, dict):
-        raise CorruptRecord(f"metrics are {type(found).__name__}, expected numbers by name")
-    for name, value in found.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (number and isfinite(value)):
-            raise CorruptRecord(f"{name} is {value!r}, expected a finite number")
+_ADAPTER = TypeAdapter(Record)
+
+
+def _refusal(text: str, error: ValidationError) -> ValueError:
+    """Why a text is no record, in our words."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as wrong:
+        return CorruptRecord(f"line {wrong.lineno}: not JSON: {wrong.msg}")
+    if not isinstance(data, dict):
+        return CorruptRecord(f"expected a JSON object, found {type(data).__name__}")
+    if data.get("schema") != SCHEMA:
+        return _of_schema(data.get("schema"))
+    problems = error.errors(include_url=False)
+    known = [problem for problem in problems if problem["type"] not in UNKNOWN]
+    place = ".".join(map(str, (known or problems)[0]["loc"]))
+    if not known:
+        return LaterRecord(f'written by a later version: unknown key "{place}"')
+    if known[0]["type"] == "missing":
+        return CorruptRecord(f'the key "{place}" is missing')
+    message = known[0]["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    given = known[0]["input"]
+    shown = f" (found {given!r})" if isinstance(given, str | int | float | bool | None) else ""
+    return CorruptRecord(f"{place}: {message}{shown}")
+
+
+def _of_schema(schema: Any) -> ValueError:
+    if isinstance(schema, int) and schema > SCHEMA:
+        return LaterRecord(f"written by a later version: result schema {schema}, here {SCHEMA}")
+    return CorruptRecord(f"schema {schema!r}, this version reads {SCHEMA}")

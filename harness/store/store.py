@@ -10,15 +10,18 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import HarnessError
 from harness.store.atomic import write_atomically, write_bytes
-from harness.store.record import CorruptRecord, Record
+from harness.store.record import SCHEMA, CorruptRecord, LaterRecord, Record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +35,14 @@ class Contents:
     failures: dict[str, Record] = field(default_factory=dict)
     corrupt: dict[Path, str] = field(default_factory=dict)
     """Files that are not whole records, and why."""
+    later: dict[Path, str] = field(default_factory=dict)
+    """Records of a later version, and how that shows: kept, and their cells are not run."""
     logits: set[str] = field(default_factory=set)
     """Ids of cells whose logits were kept."""
+
+
+class OldStore(HarnessError):
+    """A folder of results of an older schema."""
 
 
 class Store:
@@ -49,9 +58,15 @@ class Store:
         self.logits = root / "logits"
         self.cache = root / "cache"
         self._kept: dict[str, tuple[tuple[int, ...], Record]] = {}
+        self._of_this_schema = False
 
     def load(self, ids: Iterable[str]) -> Contents:
-        """The records and failures of these cells; corrupt files are reported, not raised."""
+        """The records and failures of these cells; corrupt files are reported, not raised.
+
+        Raises:
+            OldStore: the store is of an older result schema.
+        """
+        self.check_schema()
         wanted = list(ids)
         contents = Contents(logits=_ids_in(self.logits, ".npz"))
         finished, failed = _ids_in(self.cells), _ids_in(self.failures)
@@ -73,7 +88,9 @@ class Store:
 
         Raises:
             OSError: e.g. a full disk; no record was changed.
+            OldStore: the store is of an older result schema.
         """
+        self.check_schema()
         if kept is not None:
             import numpy as np
 
@@ -86,6 +103,24 @@ class Store:
         write_bytes(folder / f"{record.id}.json", record.to_json().encode())
         if record.status != "failed":
             (self.failures / f"{record.id}.json").unlink(missing_ok=True)
+
+    def check_schema(self) -> None:
+        """Whether the store's records are of this schema, told from one of them, once.
+
+        Raises:
+            OldStore: they are of an older one.
+        """
+        if self._of_this_schema:
+            return
+        files = chain(self.cells.glob("*.json"), self.failures.glob("*.json"))
+        schema = next(filter(None, map(_schema_of, files)), None)
+        if schema is not None and schema < SCHEMA:
+            raise OldStore(
+                f"{self.root}: holds results of schema {schema}, which are neither read nor "
+                f"overwritten here (schema {SCHEMA}: ids say more): name another folder with "
+                "--results, or move this one away and run again"
+            )
+        self._of_this_schema = schema is not None
 
     def quarantine(self, path: Path) -> Path:
         """Move a corrupt file out of the way, keeping it; returns its new place."""
@@ -102,6 +137,8 @@ class Store:
     def _read_into(self, found: dict[str, Record], contents: Contents, path: Path) -> None:
         try:
             record = self._read(path)
+        except LaterRecord as error:
+            contents.later[path] = str(error)
         except (CorruptRecord, UnicodeDecodeError, OSError) as error:
             contents.corrupt[path] = str(error)
         else:
@@ -131,6 +168,15 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _schema_of(path: Path) -> int | None:
+    """The schema that a file states; None where it is no record."""
+    try:
+        found = json.loads(path.read_bytes())["schema"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if type(found) is int and found > 0 else None
 
 
 def _ids_in(folder: Path, suffix: str = ".json") -> set[str]:

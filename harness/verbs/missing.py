@@ -38,7 +38,7 @@ def waiting_row(cell: Waiting) -> dict[str, Any]:
         "shots": cell.shots,
         "seed": cell.seed,
         "estimated_seconds": None,
-        "identity": dict(cell.identity),
+        "identity": cell.identity.plain,
         "missing": [
             {"what": need.what, "why": need.why, "remedy": need.remedy} for need in cell.needs
         ],

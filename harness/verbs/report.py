@@ -38,6 +38,8 @@ def write_report(plan: Plan, store: Store, folder: Path, console: Console) -> in
     contents = store.load(cell.id for cell in plan.cells)
     for path, why in contents.corrupt.items():
         _say(console, f"{path}: {why}; counted as missing (harness run sets it aside and mends it)")
+    for path, why in contents.later.items():
+        _say(console, f"{path}: {why}; counted as missing")
     records = {**contents.failures, **contents.records}
     given = plan.suite.suite
     report = build(

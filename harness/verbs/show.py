@@ -24,6 +24,8 @@ from harness.verbs.live import duration
 from harness.verbs.missing import WAITING, show_missing, waiting_row
 
 STATES = ("done", "failed", "stale", "new")
+LATER = "later"
+"""State of a cell whose record a later version wrote."""
 
 
 def show_plan(
@@ -37,9 +39,9 @@ def show_plan(
     """Print the cells, the estimated time, and what is missing on this machine; always 0."""
     plan = restrict(outline(load_suite(suite)), only)
     store = Store(results)
-    standing, corrupt = survey(plan, store)
+    standing, unread = survey(plan, store)
     estimator = Estimator(store.all().records.values())
-    state = {c.id: name for name in STATES for c in getattr(standing, name)}
+    state = {c.id: name for name in (*STATES, LATER) for c in getattr(standing, name)}
     if as_json:
         rows = [
             {
@@ -50,7 +52,7 @@ def show_plan(
                 "shots": cell.shots,
                 "seed": cell.seed,
                 "estimated_seconds": estimator.cell(cell),
-                "identity": dict(cell.identity),
+                "identity": cell.identity.plain,
             }
             for cell in plan.cells
         ]
@@ -59,7 +61,7 @@ def show_plan(
     console = Console(highlight=False)
     states = [(cell.label, cell.dataset, state[cell.id]) for cell in plan.cells]
     states += [(cell.label, cell.dataset, WAITING) for cell in plan.waiting]
-    _show_counts(console, suite, states, waiting=bool(plan.waiting))
+    _show_counts(console, suite, states)
     workers = workers or cores()
     seconds = estimator.total(standing.to_do, workers)
     time = _unknown(plan) if seconds is None else f"about {duration(seconds)}"
@@ -68,7 +70,7 @@ def show_plan(
     for note in backbone_notes(plan.suite.suite.backbone):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     show_missing(console, plan)
-    _show_corrupt(console, corrupt)
+    _show_unread(console, unread)
     return 0
 
 
@@ -90,11 +92,10 @@ def _unknown(plan: Plan) -> str:
     return f"unknown: too little has run here on this backbone; run {first} first"
 
 
-def _show_counts(
-    console: Console, suite: Path, cells: list[tuple[str, str, str]], waiting: bool
-) -> None:
+def _show_counts(console: Console, suite: Path, cells: list[tuple[str, str, str]]) -> None:
     """One row per method and data set: how many cells are in each state."""
-    columns = (*STATES, WAITING) if waiting else STATES
+    there = {state for *_, state in cells}
+    columns = [*STATES, *(state for state in (LATER, WAITING) if state in there)]
     table = Table("method", "data set", "cells", *columns, title=f"{suite}: {len(cells)} cells")
     groups: dict[tuple[str, str], list[str]] = {}
     for label, dataset, state in cells:
@@ -121,13 +122,14 @@ def show_status(suite: Path, results: Path, only: tuple[str, ...]) -> int:
     """Print counts and the reasons of failures; 1 where failed cells remain."""
     plan = restrict(outline(load_suite(suite)), only).whole()
     store = Store(results)
-    standing, corrupt = survey(plan, store)
+    standing, unread = survey(plan, store)
     console = Console(highlight=False, soft_wrap=True)
-    counts = ", ".join(f"{len(getattr(standing, name))} {name}" for name in STATES)
+    states = [*STATES, *([LATER] if standing.later else [])]
+    counts = ", ".join(f"{len(getattr(standing, name))} {name}" for name in states)
     console.print(f"{suite}: {len(plan.cells)} cells: {counts}", markup=False)
     _show_failures(console, plan, standing, store)
-    _show_corrupt(console, corrupt)
-    return 1 if standing.failed or corrupt else 0
+    _show_unread(console, unread)
+    return 1 if standing.failed or unread else 0
 
 
 def _show_failures(console: Console, plan: Plan, standing: Progress, store: Store) -> None:
@@ -140,9 +142,9 @@ def _show_failures(console: Console, plan: Plan, standing: Progress, store: Stor
         console.print(f"        traceback in {path}", markup=False)
 
 
-def _show_corrupt(console: Console, corrupt: dict[str, str]) -> None:
-    for path, why in corrupt.items():
-        console.print(f"corrupt: {path}: {why} (harness run sets it aside)", markup=False)
+def _show_unread(console: Console, unread: dict[str, str]) -> None:
+    for path, why in unread.items():
+        console.print(f"not read: {path}: {why}", markup=False)
 
 
 def show_schema() -> int:

@@ -20,9 +20,6 @@ from harness.reports.study import Study
 from harness.reports.summary import average, mean_at
 from harness.reports.table import NOT_APPLICABLE, Entry, Table
 
-_BASE, _NEW = "-base", "-new"
-"""How the halves of a data set are named (`harness.datasets.halves.half_name`)."""
-
 MEASURES = ("base", "new", "H")
 
 
@@ -41,13 +38,11 @@ def base_to_new_tables(grid: pd.DataFrame, retention: pd.DataFrame, at: Standing
     part = grid[grid["half"] == "base"]
     if part.empty:
         return []
-    part = part.assign(data=part["dataset"].str.removesuffix(_BASE))
-    tested = retention.assign(data=retention["dataset"].str.removesuffix(_BASE))
-    tested = tested[tested["set"] == tested["data"] + _NEW]
+    tested = retention[retention["half"] == "new"]
     new = dict(zip(tested["cell_id"], tested["top1"], strict=True))
     part = part.assign(new=part["cell_id"].map(new).astype("float64"))
     applicable = tested.groupby("row")["transfer"].all()
-    several = {str(name): cells for name, cells in part.groupby("data", sort=False)}
+    several = {str(name): cells for name, cells in part.groupby("whole", sort=False)}
     tables = [_table(name, cells, applicable, at) for name, cells in several.items()]
     if len(several) > 1:
         tables.insert(0, _table(f"mean over {len(several)} data sets", part, applicable, at))

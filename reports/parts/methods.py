@@ -31,10 +31,9 @@ def method_table(frame: pd.DataFrame, records: Mapping[str, Record]) -> Table:
         frame["row"], frame["cell_id"], frame["protocol"], strict=True
     ):
         if record := records.get(cell_id):
-            method = record.cell.get("method") or {}
-            config = json.dumps(method.get("config") or {}, sort_keys=True)
-            source = str(method.get("source", ""))[:12]
-            key = (str(row), str(method.get("name", "")), str(protocol), source, config)
+            method = record.identity.method
+            config = json.dumps(method.config, sort_keys=True)
+            key = (str(row), method.name, str(protocol), method.source[:12], config)
             found[key] = found.get(key, 0) + 1
     lines = [Line(row, tuple(map(Entry, (*rest, f"{n:,}")))) for (row, *rest), n in found.items()]
     head = ("Row", "method", "protocol", "source", "configuration", "cells")

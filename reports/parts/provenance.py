@@ -53,16 +53,17 @@ def provenance_table(records: Sequence[Record]) -> Table:
 
 def _identity(record: Record) -> dict[str, Any]:
     """What of the cell's identity is not in another table."""
-    cell = record.cell
-    shared = {key: cell[key] for key in ("backbone", "augment") if cell.get(key)}
-    few = {key: cell.get(key) for key in ("protocol", "sampler") if cell.get("shots")}
-    data = cell.get("dataset") or {}
-    sets = [{**data, "templates": cell.get("templates")}, *(cell.get("retention") or [])]
-    known = {}
-    for one in sets:
-        templates = " | ".join(one.get("templates") or [])
-        known[f"data set {one.get('name')}"] = f"{str(one.get('fingerprint'))[:12]}, {templates}"
-    return {**shared, **few, **known}
+    cell = record.identity
+    shared: dict[str, Any] = {"backbone": cell.backbone.plain}
+    if cell.augment is not None:
+        shared["augment"] = cell.augment.plain
+    if cell.draw is not None:
+        shared |= {"protocol": cell.protocol, "sampler": cell.draw.sampler}
+    for stage in cell.stages:
+        for data in (stage.adapt, *(one.data for one in stage.held_out)):
+            templates = " | ".join(data.templates)
+            shared[f"data set {data.name}"] = f"{data.fingerprint[:12]}, {templates}"
+    return shared
 
 
 def _rank(key: str) -> tuple[int, str]:

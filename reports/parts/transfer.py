@@ -39,10 +39,7 @@ def transfer_tables(grid: pd.DataFrame, retention: pd.DataFrame, at: Standing) -
     forgetting tables have these as differences.) A new half has a table of its own.
     """
     sources = [str(name) for name in grid["dataset"].unique()]
-    halves = grid.loc[grid["half"] == "base", "dataset"].unique()
-    held_out = retention[
-        ~retention["set"].isin({str(n).removesuffix("-base") + "-new" for n in halves})
-    ]
+    held_out = retention[retention["half"] != "new"]
     names = sorted(map(str, held_out["set"].unique()))
     if len(sources) != 1 or not names:
         return []

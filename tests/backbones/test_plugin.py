@@ -17,7 +17,6 @@ from harness.backbones import (
     weights_fingerprint,
 )
 from harness.backbones.backbone import fingerprint_of
-from harness.canonical import canonical
 from harness.plan.expand import make_plan
 from harness.plan.suite import load_suite
 
@@ -78,7 +77,7 @@ def planned(folder: Path, function: str = "build", text: str = PLUGIN) -> tuple[
         "methods: [zero_shot]\n"
     )
     (cell,) = make_plan(load_suite(suite)).cells
-    assert str(folder) not in canonical(cell.identity), "no path of this machine in the identity"
+    assert str(folder) not in cell.identity.canonical, "no path of this machine in the identity"
     return cell.id, cell.backbone
 
 

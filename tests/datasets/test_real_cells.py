@@ -54,7 +54,7 @@ def test_cells_on_class_folders_of_photographs(tmp_path: Path) -> None:
         entries = json.loads((SHARED / "images" / name / "split.json").read_text())
         assert record.status == "ok" and record.metrics and record.draw, record.failure
         assert record.metrics["images"] == len(entries["test"])
-        assert record.cell["templates"] == [entries["template"]]
+        assert record.identity.data.templates == (entries["template"],)
         shots = 0 if label == "zero_shot" else 4
         assert record.draw.images == shots * len(entries["classnames"])
     # A model that knows glyphs only names no photograph, but its features tell land use apart.
@@ -92,7 +92,7 @@ def test_a_cell_on_the_photographs_of_a_real_split_file(tmp_path: Path) -> None:
     rows = dtd10(tmp_path)
     record = run(tmp_path, DTD)["nearest_class_mean", "dtd"]
     assert record.metrics and record.metrics["images"] == len(rows["test"])
-    assert record.cell["templates"] == ["{} texture."]
+    assert record.identity.data.templates == ("{} texture.",)
     groups: dict[int, list[str]] = {}
     for path, label, _ in rows["train"]:
         groups.setdefault(label, []).append(path)

@@ -7,6 +7,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from harness.store.identity import (
+    BackboneIdentity,
+    DataIdentity,
+    DrawIdentity,
+    Half,
+    HeldOutIdentity,
+    Identity,
+    MethodIdentity,
+    StageIdentity,
+)
 from harness.store.record import Cost, Draw, Failure, Record, Retention
 
 
@@ -24,7 +34,12 @@ class FakeCell:
     backbone: str = "glyphs"
     templates: tuple[str, ...] = ("a photo of a {}.",)
     sampler: str = "coop"
-    half: str | None = None
+    half: Half | None = None
+    of: str = ""
+
+    @property
+    def whole(self) -> str:
+        return self.of or self.dataset
 
     @property
     def id(self) -> str:
@@ -104,16 +119,7 @@ def record(cell: FakeCell, top1: float | None = None, change: float | None = Non
     return Record(
         id=cell.id,
         label=cell.label,
-        cell={
-            "backbone": {"name": cell.backbone, "weights": "ab12" * 16, "precision": "fp32"},
-            "dataset": {"name": cell.dataset, "fingerprint": "cd34"},
-            "shots": cell.shots,
-            "seed": cell.seed,
-            "sampler": "coop",
-            "method": {"name": cell.method, "config": {"lr": 0.001}, "source": "ef56" * 16},
-            "protocol": cell.protocol,
-            "templates": list(cell.templates),
-        },
+        identity=identity_of(cell, [(name, None) for name in retention]),
         status="ok",
         metrics={
             "images": 500,
@@ -134,6 +140,22 @@ def record(cell: FakeCell, top1: float | None = None, change: float | None = Non
             "versions": {"torch": "2.9.0", "harness": "0.1.0"},
             "hardware": {"device": "cpu", "cores": 2},
         },
+    )
+
+
+def identity_of(cell: FakeCell, held_out: Sequence[tuple[str, Half | None]]) -> Identity:
+    """The identity of a cell that is tested on these sets as well, each whole or a half."""
+
+    def data(name: str, half: Half | None) -> DataIdentity:
+        return DataIdentity(name, "cd34", cell.templates, half, cell.of if half else None)
+
+    others = tuple(HeldOutIdentity(data(name, half)) for name, half in held_out)
+    return Identity(
+        method=MethodIdentity(cell.method, {"lr": 0.001}, "ef56" * 16),
+        protocol=cell.protocol,
+        draw=DrawIdentity(cell.sampler, cell.shots, cell.seed) if cell.shots else None,
+        backbone=BackboneIdentity(cell.backbone, "ab12" * 16, "fp32"),
+        stages=(StageIdentity(data(cell.dataset, cell.half), others),),
     )
 
 

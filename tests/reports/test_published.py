@@ -97,8 +97,9 @@ def test_the_shipped_files_are_read_and_match_a_real_size_run() -> None:
     results = {}
     for c in cells:
         made = record(c, top1=65.1 if c.label == "zero_shot" else 75.4)
-        method = {"name": c.method, "config": config, "source": ""}
-        results[c.id] = dataclasses.replace(made, cell={**made.cell, "method": method})
+        method = dataclasses.replace(made.identity.method, config=config)
+        identity = dataclasses.replace(made.identity, method=method)
+        results[c.id] = dataclasses.replace(made, identity=identity)
     data = gather(cells, results, files).tables["published"][0].data
     states = data.set_index(["method", "shots"])["status"]
     assert states[("zero_shot", 0)] == "reproduced"

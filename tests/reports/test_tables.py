@@ -155,7 +155,7 @@ def test_paired_difference_of_comp_lora_by_hand() -> None:
     gap = {1: 1.0, 2: 2.0, 3: 3.0}
     results = {}
     for c in cells:
-        base = 40.0 + 20 * c.seed
+        base = 30.0 + 20 * c.seed
         results[c.id] = record(c, top1=base + gap[c.seed] * (c.label == "comp_lora"))
     report = gather(cells, results)
     row = csv(report, "paired").set_index("measure").loc["top1"]
@@ -206,8 +206,9 @@ def test_different_draws_templates_and_models_are_warned_about() -> None:
     first = results[cells[0].id]
     assert first.draw is not None
     moved = dataclasses.replace(first.draw, id="other")
-    model = {**first.cell, "backbone": {"name": "glyphs", "weights": "zz", "precision": "fp32"}}
-    results[cells[0].id] = dataclasses.replace(first, draw=moved, cell=model)
+    model = dataclasses.replace(first.identity.backbone, weights="zz")
+    identity = dataclasses.replace(first.identity, backbone=model)
+    results[cells[0].id] = dataclasses.replace(first, draw=moved, identity=identity)
     other = dataclasses.replace(cells[-1], templates=("{} texture.",))
     results[other.id] = record(other)
     text = " ".join(gather([*cells[:-1], other], results).warnings)

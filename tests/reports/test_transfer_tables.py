@@ -7,7 +7,7 @@ import io
 
 import pandas as pd
 import pytest
-from synthetic import FakeCell, grid, record, records
+from synthetic import FakeCell, grid, identity_of, record, records
 
 from harness.reports import Content, assemble, gather, leaderboard_text, table_files
 from harness.reports.parts.base_to_new import harmonic_mean
@@ -23,9 +23,10 @@ def csv(content: Content, name: str) -> pd.DataFrame:
 
 
 def with_kept(cell: FakeCell, top1: float, kept: dict[str, Retention | None]) -> Record:
-    """A record with these accuracies on its own data set and on retention sets."""
-    made = record(cell, top1=top1)
-    return dataclasses.replace(made, retention=kept)
+    """A record with these accuracies on its own data set and on held-out sets."""
+    made, new = record(cell, top1=top1), f"rest of {cell.of}"
+    identity = identity_of(cell, [(name, "new" if name == new else None) for name in kept])
+    return dataclasses.replace(made, identity=identity, retention=kept)
 
 
 def kept(top1: float, rule: str = "rebind") -> Retention:
@@ -36,7 +37,7 @@ def kept(top1: float, rule: str = "rebind") -> Retention:
 
 def halves(method: str = "coop") -> list[FakeCell]:
     return [
-        dataclasses.replace(cell, dataset=f"{cell.dataset}-base", half="base")
+        dataclasses.replace(cell, dataset=f"some of {cell.dataset}", half="base", of=cell.dataset)
         for cell in grid([method], ["a", "b"], [16], [1, 2, 3])
     ]
 
@@ -47,9 +48,7 @@ def test_h_is_of_the_means_in_its_line_and_its_interval_follows_from_theirs() ->
     new = {"a": [40.0, 50.0, 60.0], "b": [60.0] * 3}
     base = {"a": 80.0, "b": 60.0}
     results = {
-        c.id: with_kept(
-            c, base[c.dataset[0]], {f"{c.dataset[0]}-new": kept(new[c.dataset[0]][c.seed - 1])}
-        )
+        c.id: with_kept(c, base[c.of], {f"rest of {c.of}": kept(new[c.of][c.seed - 1])})
         for c in cells
     }
     table = csv(gather(cells, results), "base_to_new").set_index("data")
@@ -74,7 +73,7 @@ def test_the_average_of_published_base_and_new_gives_the_published_h() -> None:
 
 def test_without_a_rule_for_other_names_new_and_h_are_not_applicable() -> None:
     cells = halves("linear_probe")
-    results = {c.id: with_kept(c, 80.0, {f"{c.dataset[0]}-new": None}) for c in cells}
+    results = {c.id: with_kept(c, 80.0, {f"rest of {c.of}": None}) for c in cells}
     report = assemble(gather(cells, results), "t")
     line = report.tables["base_to_new"][0].lines[0]
     assert [entry.text for entry in line.entries] == ["80.0 ± 0.0", "n/a", "n/a"]
