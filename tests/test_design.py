@@ -65,3 +65,9 @@ def test_the_links_lead_to_the_top_level() -> None:
         link = ROOT / "harness" / linked
         assert link.is_symlink()
         assert link.resolve() == ROOT / linked
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest imports them by their names alone, and stops where it meets one twice."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
