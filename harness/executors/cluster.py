@@ -21,6 +21,7 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants
+from ray._private import worker as ray_worker
 
 from harness.errors import HarnessError, RunStopped
 from harness.executors.base import Settings
@@ -73,6 +74,8 @@ def cluster(settings: Settings) -> Iterator[Head]:
             _start(settings)
         else:
             _join(settings.address)
+    # What a dying node prints: its own state, in thirty lines. A worker that is lost is told of here.
+    ray_worker.print_to_stdstream = _nothing
     try:
         yield Head()
     finally:
@@ -151,6 +154,10 @@ def _try_to_join(address: str) -> None:
             "file that its head was started with"
         )
     raise HarnessError(f"--address {address}: {why} (docs/clusters.md)")
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """In place of Ray's printing."""
 
 
 def _refusal(address: str) -> str | None:
