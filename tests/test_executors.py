@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from processes import descendants, listening
 from running import ONE_SET, Run, numbers, with_plugin
 from small_suite import MakePlan
 
@@ -140,34 +141,6 @@ def test_a_local_cluster_listens_on_loopback_only(plan_of: MakePlan, tmp_path: P
         next(iter(events))
         hosts = listening(of=descendants(os.getpid()))
     assert hosts and all(host.startswith("127.") for host in hosts)
-
-
-def descendants(process: int) -> set[int]:
-    """All processes that a process has started, and those have (Linux)."""
-    found, parents = {process}, {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-    while more := {one for one, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
-def listening(of: set[int]) -> set[str]:
-    """The addresses at which these processes listen (Linux)."""
-    sockets = set()
-    for process in of:
-        for open_file in Path(f"/proc/{process}/fd").glob("*"):
-            with suppress(OSError):
-                sockets.add(os.readlink(open_file).removeprefix("socket:[").rstrip("]"))
-    found = set()
-    for name in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in sockets:
-                host = bytes.fromhex(fields[1].split(":")[0])
-                found.add(".".join(map(str, host[-4:][::-1])))  # IPv4, or mapped into IPv6
-    return found
 
 
 def test_the_serial_path_never_imports_ray() -> None:

@@ -74,7 +74,7 @@ def cluster(settings: Settings) -> Iterator[Head]:
             _start(settings)
         else:
             _join(settings.address)
-    # What a dying node prints: its own state, in thirty lines. A worker that is lost is told of here.
+    # A dying node prints its state, in thirty lines. That a worker is lost is told here anyway.
     ray_worker.print_to_stdstream = _nothing
     try:
         yield Head()
