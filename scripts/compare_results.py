@@ -91,20 +91,35 @@ def _rows_of_store(path: Path) -> Iterator[tuple[Key, Numbers]]:
         for file in sorted((path / folder).glob("*.json")):
             try:
                 record = json.loads(file.read_text(encoding="utf-8"))
-                metrics, retention = record["metrics"] or {}, record["retention"]
-                known = {name: kept["top1"] for name, kept in retention.items() if kept}
-                row = _key_of(record), Numbers(record["status"], metrics.get("top1"), known)
+                row = _key_of(record), _numbers_of(record)
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise click.ClickException(f"{file}: not a whole record") from None
             yield row
 
 
+def _numbers_of(record: Mapping[str, Any]) -> Numbers:
+    sets = record["retention"].items()
+    known = {name: kept.get("metrics", kept)["top1"] for name, kept in sets if kept}
+    return Numbers(record["status"], (record["metrics"] or {}).get("top1"), known)
+
+
 def _key_of(record: Mapping[str, Any]) -> Key:
+    axes = _axes_of_schema_1(record) if record["schema"] == 1 else _axes_of(record)
+    return (record["label"], *map(str, axes), *sorted(record["retention"]))
+
+
+def _axes_of(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    cell = record["identity"]
+    draw = cell.get("draw") or {"shots": 0, "seed": 0, "sampler": "none"}
+    name, sampler = cell["stages"][-1]["adapt"]["name"], draw["sampler"].partition(":")[0]
+    axes = (name, draw["shots"], draw["seed"], cell["protocol"], sampler)
+    return (*axes, cell["backbone"]["name"])
+
+
+def _axes_of_schema_1(record: Mapping[str, Any]) -> tuple[Any, ...]:
     cell = record["cell"]
     axes = (cell["dataset"]["name"], cell["shots"], cell["seed"], cell["protocol"])
-    sampler = cell["sampler"].partition(":")[0]
-    sets = sorted(record["retention"])
-    return (record["label"], *map(str, axes), sampler, cell["backbone"]["name"], *sets)
+    return (*axes, cell["sampler"].partition(":")[0], cell["backbone"]["name"])
 
 
 def _number(text: str) -> float | None:

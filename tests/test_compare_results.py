@@ -9,6 +9,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from harness.store.identity import (
+    BackboneIdentity,
+    DataIdentity,
+    DrawIdentity,
+    HeldOutIdentity,
+    Identity,
+    MethodIdentity,
+    StageIdentity,
+)
+from harness.store.record import Record, Retention
 from scripts.compare_results import main
 
 
@@ -29,6 +39,22 @@ def schema_1(seed: int, top1: float | None, kept: float | None) -> dict[str, Any
         "metrics": None if top1 is None else {"top1": top1},
         "retention": {"letters": None if kept is None else {"top1": kept}},
     }
+
+
+def schema_2(seed: int, top1: float, kept: float) -> dict[str, Any]:
+    """The same cell as this version writes it."""
+    digits, letters = (DataIdentity(name, "ab" * 32, ("a {}",)) for name in ("digits", "letters"))
+    identity = Identity(
+        method=MethodIdentity("lora", {}, "cd" * 32),
+        protocol="fixed",
+        draw=DrawIdentity("coop", 4, seed),
+        backbone=BackboneIdentity("glyphs", "ef" * 32, "fp32"),
+        stages=(StageIdentity(digits, (HeldOutIdentity(letters),)),),
+    )
+    found = {"letters": Retention({"top1": kept}, "rebind")}
+    record = Record(identity.id, "lora", identity, "ok", {"top1": top1}, found)
+    written: dict[str, Any] = json.loads(record.to_json())
+    return written
 
 
 def store(folder: Path, *records: dict[str, Any]) -> Path:
@@ -59,6 +85,15 @@ def test_a_store_and_its_table_agree(tmp_path: Path) -> None:
         0,
         "2 cells in both; 0 differences\n",
     )
+
+
+def test_stores_of_two_schemas_are_compared(tmp_path: Path) -> None:
+    old = store(tmp_path / "old", schema_1(1, 40.0, 50.5), schema_1(2, 41.0, 50.5))
+    new = store(tmp_path / "new", schema_2(1, 40.0, 50.5), schema_2(2, 41.0, 50.5))
+    assert compare(old, new) == (0, "2 cells in both; 0 differences\n")
+    moved = store(tmp_path / "moved", schema_2(1, 40.0, 50.5), schema_2(2, 41.0, 50.0))
+    status, output = compare(old, moved)
+    assert status == 1 and "seed=2, fixed: letters 50.5 against 50.0" in output
 
 
 @pytest.mark.parametrize(
