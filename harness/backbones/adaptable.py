@@ -18,7 +18,7 @@ Take = Callable[[str, Tensor, Tensor], None]
 
 class Adaptable:
     """What methods do to a model, each in a `with` block; behind it the model is bit for bit as
-    before, also after an exception. Nested blocks add up.
+    before, also after an exception. Blocks nest, and the outer ones act first.
 
     Attributes:
         sites: the linears by name: `vision.0.q`, `.k`, `.v`, `.out`, `.up`, `.down`, …,
@@ -139,14 +139,9 @@ def _adding(branch: nn.Module) -> Replace:
 
 def _check(names: Iterable[str], known: Mapping[str, object], what: str) -> None:
     for name in names:
+        if not known:
+            raise KeyError(f"no {what} {name!r}: this backbone has none")
         if name not in known:
-            raise KeyError(unknown_name(name, list(known), what))
-
-
-def unknown_name(name: str, known: list[str], what: str) -> str:
-    """The message for a name that does not exist among `known`."""
-    if not known:
-        return f"no {what} {name!r}: this backbone has none"
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-    towers = ", ".join(sorted({site.split(".")[0] for site in known}))
-    return f"no {what} {name!r} (did you mean {near!r}?); towers with sites: {towers}"
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            towers = ", ".join(sorted({one.split(".")[0] for one in known}))
+            raise KeyError(f"no {what} {name!r} (did you mean {near!r}?); towers: {towers}")

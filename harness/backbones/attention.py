@@ -41,7 +41,12 @@ class SplitAttention(nn.Module):
         need_weights: bool = False,
         attn_mask: Tensor | None = None,
     ) -> tuple[Tensor, None]:
-        """(n, L, w) queries, (n, M, w) keys and values → (n, L, w); mask is added to the scores."""
+        """(n, L, w) queries, (n, M, w) keys and values → (n, L, w).
+
+        The mask is added to the scores: (L, M), or (n·heads, L, M) as CoCa's text tower has it.
+        """
+        if attn_mask is not None and attn_mask.dim() == 3:
+            attn_mask = attn_mask.view(-1, self.num_heads, *attn_mask.shape[1:])
         q, k, v = self.heads(self.q(query)), self.heads(self.k(key)), self.heads(self.v(value))
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
         return self.out(mixed.transpose(-2, -3).flatten(-2)), None

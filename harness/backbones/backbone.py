@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache, partial
-from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.backbones.adaptable import Adaptable
 from harness.backbones.changes import Hooks
 from harness.backbones.ensemble import ensemble
+from harness.backbones.fingerprint import fingerprint_of
 from harness.backbones.image_tokens import token_entries
-from harness.backbones.packing import Packing, pack
-from harness.backbones.prompts import PromptRules, check_learnt
+from harness.backbones.packing import Packing, group_cost, pack
+from harness.backbones.prompts import NONE, PromptRules, check_learnt
 from harness.backbones.sites import open_towers
-from harness.backbones.text import causal_tower, encode_packed, text_blocks
+from harness.backbones.text import causal_tower, encode_packed, text_blocks, token_embedding
 from harness.backbones.tokens import Tokenizer, adapt_tokenizer
 from harness.backbones.vision import shorten_last_block
 from harness.classes import Classes, NotApplicable
 
 Precision = Literal["fp32", "bf16", "fp16-amp"]
-GROUP_WORK = {"cpu": 3e5, "cuda": 3e8}
-"""Overhead of one more group of prompts in attention, in w² · tokens, where 48·w² floating-point
-operations are a token's work in one layer, forward and backward; see `text.pack`."""
-NONE: Mapping[int, Tensor] = MappingProxyType({})
 AUTOCAST = {"bf16": torch.bfloat16, "fp16-amp": torch.float16}
 
 
@@ -78,30 +73,34 @@ class Backbone(Adaptable):
         self.mean, self.std = mean, std
         self.notes = notes
         self.model = model.requires_grad_(False)
-        text = getattr(model, "text", model)
         towers = open_towers(model)
         shorten_last_block(model.visual)
         self.model.eval().to(self.device)
         self._open(*towers)
-        self._text = causal_tower(model)
-        self._embedding = _token_embedding(text)
-        self._tokens: Tokenizer = adapt_tokenizer(tokenizer)
-        self._pack = lru_cache(maxsize=256)(self._pack_uncached)
-        self.context_length = int(model.context_length)
-        self.context_dim = int(self._embedding.weight.shape[1])
-        size = model.visual.image_size
-        self.image_size = int(size if isinstance(size, int) else size[0])
+        self._open_images(model.visual)
+        self._open_text(model, adapt_tokenizer(tokenizer))
         self.logit_scale = float(model.logit_scale.detach().exp())
-        self.eot = self._tokens.eot
-        vocabulary = int(self._embedding.weight.shape[0])
-        self.sot = vocabulary if self._tokens.sot is None else self._tokens.sot
-        self._rules = PromptRules(self._tokens, self.sot, self.context_length)
-        self._text_blocks, self._entries = text_blocks(model), token_entries(model.visual)
-        self.text_blocks = len(self._text_blocks)
-        self.image_blocks = len(self._entries.blocks) if self._entries else 0
-        self.token_dim = self._entries.width if self._entries else 0
         with torch.no_grad():
             self.feature_dim = int(self.encode_prompts([[self.sot, self.eot]]).shape[1])
+
+    def _open_images(self, visual: Any) -> None:
+        size = visual.image_size
+        self.image_size = int(size if isinstance(size, int) else size[0])
+        self._entries = token_entries(visual)
+        self.image_blocks = len(self._entries.blocks) if self._entries else 0
+        self.token_dim = self._entries.width if self._entries else 0
+
+    def _open_text(self, model: Any, tokens: Tokenizer) -> None:
+        self._tokens = tokens
+        self._embedding = token_embedding(getattr(model, "text", model))
+        vocabulary, self.context_dim = map(int, self._embedding.weight.shape)
+        self.sot = vocabulary if tokens.sot is None else tokens.sot
+        self.eot = tokens.eot
+        self.context_length = int(model.context_length)
+        self._rules = PromptRules(tokens, self.sot, self.context_length)
+        self._text, self._text_blocks = causal_tower(model), text_blocks(model)
+        self.text_blocks = len(self._text_blocks)
+        self._pack = lru_cache(maxsize=256)(self._pack_uncached)
 
     def encode_image(self, images: Tensor, tokens: Mapping[int, Tensor] = NONE) -> Tensor:
         """(n, 3, H, W) preprocessed images → (n, d) features, unnormalised, float32.
@@ -227,24 +226,4 @@ class Backbone(Adaptable):
         self._rules.check(prompts, rows)
         if self._text is None:
             return None
-        group_cost = GROUP_WORK.get(self.device.type, GROUP_WORK["cuda"]) / self.context_dim**2
-        return pack(prompts, self.device, group_cost)
-
-
-def _token_embedding(text: Any) -> nn.Embedding:
-    """The module that turns ids into embeddings, of a native or a Hugging Face text tower."""
-    if hasattr(text, "token_embedding"):
-        native: nn.Embedding = text.token_embedding
-        return native
-    foreign: nn.Embedding = text.transformer.get_input_embeddings()
-    return foreign
-
-
-def fingerprint_of(model: nn.Module) -> str:
-    """SHA-256 over the names, types, shapes and bytes of a model's weights, in name order."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        flat = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {flat.dtype} {tuple(flat.shape)}\n".encode())
-        digest.update(flat.view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+        return pack(prompts, self.device, group_cost(self.device, self.context_dim))

@@ -13,6 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Prompt = tuple[int, ...]
+GROUP_WORK = {"cpu": 3e5, "cuda": 3e8}
+"""Overhead of one more group of prompts in attention, in w² · tokens, where 48·w² floating-point
+operations are a token's work in one layer, forward and backward."""
+
+
+def group_cost(device: torch.device, width: int) -> float:
+    """What one more group is worth on a device, in tokens of a tower of this width."""
+    return GROUP_WORK.get(device.type, GROUP_WORK["cuda"]) / width**2
 
 
 @dataclass(frozen=True)

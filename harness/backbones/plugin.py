@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from harness import registry
-from harness.backbones.backbone import fingerprint_of
+from harness.backbones.fingerprint import fingerprint_of
 from harness.backbones.spec import EMBEDDED, BackboneError, BackboneSpec, Parts
 from harness.canonical import content_id
 from harness.errors import did_you_mean

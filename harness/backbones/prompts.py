@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from harness.backbones.packing import with_rows
 from harness.backbones.tokens import Tokenizer
+
+NONE: Mapping[int, Tensor] = MappingProxyType({})
+"""No learnt vectors, at the input of no block."""
 
 
 @dataclass(frozen=True)

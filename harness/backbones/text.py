@@ -46,6 +46,15 @@ class TextTower:
         return found
 
 
+def token_embedding(text: Any) -> nn.Embedding:
+    """The module that turns ids into embeddings, of a native or a Hugging Face text tower."""
+    if hasattr(text, "token_embedding"):
+        native: nn.Embedding = text.token_embedding
+        return native
+    foreign: nn.Embedding = text.transformer.get_input_embeddings()
+    return foreign
+
+
 def text_blocks(model: Any) -> list[nn.Module]:
     """The blocks of a plain text transformer, (n, L, w) → (n, L, w) each; none in another kind."""
     transformer = getattr(getattr(model, "text", model), "transformer", None)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.backbones import Backbone
-from harness.backbones.backbone import fingerprint_of
+from harness.backbones.fingerprint import fingerprint_of
 from harness.contract.subject import Skip, Subject, expect
 from harness.contract.toy import OTHER, MemorySupport, Planted, WatchedBatch, WatchedSupport
 

@@ -9,7 +9,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch.nn import functional as F
 
 from harness.backbones import Backbone
-from harness.backbones.backbone import fingerprint_of
+from harness.backbones.fingerprint import fingerprint_of
 from harness.task import Classes
 
 from small_clip import small_clip  # isort: skip

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.backbones import Backbone
-from harness.backbones.backbone import GROUP_WORK
+from harness.backbones.packing import GROUP_WORK
 
 PROMPTS = ["a photo of a cat.", "a photo of a sea urchin.", "a photo of a dog."]
 

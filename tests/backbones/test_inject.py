@@ -9,7 +9,7 @@ from small_clip import random_branches
 from torch import nn
 
 from harness.backbones import Backbone
-from harness.backbones.backbone import fingerprint_of
+from harness.backbones.fingerprint import fingerprint_of
 
 PROMPTS = ["a photo of a cat.", "a photo of a sea urchin."]
 

@@ -13,7 +13,7 @@ from small_clip import TEXT, VISION, perturbed, random_branches
 from torch import Tensor
 
 from harness.backbones import Backbone
-from harness.backbones.backbone import GROUP_WORK
+from harness.backbones.packing import GROUP_WORK
 from harness.task import NotApplicable
 
 NAMES = ["cat", "sea urchin", "b", "boeing 747-400", "annual crop land"]

@@ -16,7 +16,7 @@ from harness.backbones import (
     preflight,
     weights_fingerprint,
 )
-from harness.backbones.backbone import fingerprint_of
+from harness.backbones.fingerprint import fingerprint_of
 from harness.plan.expand import make_plan
 from harness.plan.suite import load_suite
 

@@ -66,6 +66,14 @@ def test_split_attention_equals_multihead_attention_with_a_mask() -> None:
     assert (split(x, x, x, attn_mask=mask)[0] - expected).abs().max() <= TOLERANCE
 
 
+def test_split_attention_takes_a_mask_for_each_head_and_image() -> None:
+    torch.manual_seed(0)
+    fused = nn.MultiheadAttention(24, 3, batch_first=True)
+    x, mask = torch.randn(2, 7, 24), torch.randn(2 * 3, 7, 7)
+    expected = fused(x, x, x, need_weights=False, attn_mask=mask)[0]
+    assert (SplitAttention(fused)(x, x, x, attn_mask=mask)[0] - expected).abs().max() <= TOLERANCE
+
+
 def test_the_parts_are_the_rows_of_the_fused_weight() -> None:
     fused = nn.MultiheadAttention(8, 2, batch_first=True)
     split = SplitAttention(fused)

@@ -10,8 +10,7 @@ from small_clip import random_branches
 from torch import Tensor
 
 from harness.backbones import Backbone
-from harness.backbones.backbone import GROUP_WORK
-from harness.backbones.packing import common_prefix, group_runs
+from harness.backbones.packing import GROUP_WORK, common_prefix, group_runs
 
 OUTPUT, GRADIENT = 1e-5, 1e-4
 
