@@ -75,7 +75,7 @@ backbone: {features: hand-made, feature_dim: 4, logit_scale: 100}
 datasets: [{name: mine, kind: features, root: f.npz}]
 shots: [1]
 seeds: [1]
-methods: [linear_probe, zero_shot, clip_adapter]
+methods: [linear_probe, zero_shot, {name: clip_adapter, config: {steps: 1, views: 1}}]
 """
 TEXT = SUITE.replace("f.npz}", "f.npz, text: t.npz}")
 
