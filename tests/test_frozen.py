@@ -54,7 +54,7 @@ def test_a_task_has_raw_text_under_each_template_and_its_ensemble(
 ) -> None:
     resources = Resources(tmp_path, "cpu")
     cell = next(cell for cell in cells_of(plan_of) if cell.shots == 2)
-    opened = Prepared(cell, resources)
+    opened = Prepared(cell, resources).stages[0]
     task = opened.task()
     classes = Classes(task.classes.names, cell.templates)
     raw = task.raw_text_features
@@ -68,13 +68,13 @@ def test_a_task_has_raw_text_under_each_template_and_its_ensemble(
 
     raw.zero_()  # a method may write into what it is given
     computed = resources.support_features.computed
-    again = Prepared(cell, Resources(tmp_path, "cpu")).task()
+    again = Prepared(cell, Resources(tmp_path, "cpu")).stages[0].task()
     assert computed == 1 and again.raw_text_features.abs().sum() > 0
     assert opened.task().raw_text_features.abs().sum() > 0
 
 
 def test_without_an_engine_the_backbone_encodes_raw_text(plan_of: MakePlan, tmp_path: Path) -> None:
-    task = Prepared(cells_of(plan_of)[-1], Resources(tmp_path, "cpu")).task()
+    task = Prepared(cells_of(plan_of)[-1], Resources(tmp_path, "cpu")).stages[0].task()
     bare = Task(
         task.classes, 1, task.support, None, task.backbone, task.text_features, task.generator
     )
