@@ -74,6 +74,23 @@ def test_failed_cells_leave_status_1_and_are_told(suite: Path, tmp_path: Path) -
     assert "it broke" in shown.stdout and "failures" in shown.stdout
 
 
+def test_skipped_cells_are_counted_and_explained(suite: Path, tmp_path: Path) -> None:
+    """By run, when it skips them and when it finds them skipped; by status and plan."""
+    suite.write_text(SMALL + f"  - '{PLUGINS}:Skips'\n")
+    words = (suite, "--results", tmp_path / "r")
+    reason = "skipped: skips, 4 cells: this tower has no attention sites"
+    ran = harness("run", *words, "--executor", "serial")
+    assert "10 cells run in" in ran.stdout and ": 0 failed, 4 skipped\n" in ran.stdout
+    again = harness("run", *words, "--executor", "serial")
+    assert "(6 done, 0 stale, 0 failed, 4 skipped)" in again.stdout
+    status, planned = harness("status", *words), harness("plan", *words)
+    assert "6 done, 0 failed, 0 stale, 0 new, 4 skipped" in status.stdout
+    for shown in (ran, again, status, planned):
+        assert shown.returncode == 0 and reason in shown.stdout
+    states = [cell["state"] for cell in json.loads(harness("plan", *words, "--json").stdout)]
+    assert (states.count("done"), states.count("skipped")) == (6, 4)
+
+
 def test_a_corrupt_record_is_named_by_report_and_mended_by_run(suite: Path, tmp_path: Path) -> None:
     words = (suite, "--results", tmp_path / "r", "--only", "method=zero_shot")
     assert harness("run", *words, "--executor", "serial").returncode == 0

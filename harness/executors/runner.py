@@ -22,6 +22,7 @@ class Result:
     """How the plan stood when the run began."""
     ran: int
     failed: int
+    skipped: int
 
 
 def survey(plan: Plan, store: Store) -> tuple[Progress, dict[str, str]]:
@@ -60,7 +61,7 @@ def run_plan(
     for path, why in contents.later.items():
         on_notice(f"{path}: {why}; {KEPT}")
     before = _standing(plan, store, contents)
-    ran = failed = 0
+    ran = failed = skipped = 0
     if before.to_do:
         # Kept in the plan's order, so that cells of one data set stay together.
         to_do = {cell.id for cell in before.to_do}
@@ -74,8 +75,9 @@ def run_plan(
                     store.write(event.outcome.record, event.outcome.kept)
                     ran += 1
                     failed += event.outcome.record.status == "failed"
+                    skipped += event.outcome.record.status == "skipped"
                 on_event(event)
-    return Result(before, ran, failed)
+    return Result(before, ran, failed, skipped)
 
 
 def _standing(plan: Plan, store: Store, contents: Contents) -> Progress:

@@ -13,13 +13,15 @@ from harness.store.store import Contents
 
 @dataclass(frozen=True)
 class Progress:
-    """Which cells of a plan are done, failed, stale (done by older code or config), or new; and
-    which have a record of a later version, which is not to be run over."""
+    """Which cells of a plan are done, failed, stale (done by older code or config), or new; which
+    were skipped, as their method cannot run on them; and which have a record of a later version,
+    which is not to be run over."""
 
     done: tuple[Cell, ...]
     failed: tuple[Cell, ...]
     stale: tuple[Cell, ...]
     new: tuple[Cell, ...]
+    skipped: tuple[Cell, ...] = ()
     later: tuple[Cell, ...] = ()
 
     @property
@@ -36,10 +38,13 @@ def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) 
     """
     slots = {slot_of(record.label, record.identity) for record in everything}
     unread = {path.stem for path in contents.later}
-    done, failed, stale, new, later = [], [], [], [], []
+    done: list[Cell] = []
+    skipped: list[Cell] = []
+    failed, stale, new, later = [], [], [], []
     for cell in plan.cells:
         if cell.id in contents.records and not _lacks_logits(cell, contents):
-            done.append(cell)
+            numbers = contents.records[cell.id].status == "ok"
+            (done if numbers else skipped).append(cell)
         elif cell.id in unread:
             later.append(cell)
         elif cell.id in contents.failures:
@@ -48,7 +53,7 @@ def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) 
             stale.append(cell)
         else:
             new.append(cell)
-    return Progress(tuple(done), tuple(failed), tuple(stale), tuple(new), tuple(later))
+    return Progress(*map(tuple, (done, failed, stale, new, skipped, later)))
 
 
 def _lacks_logits(cell: Cell, contents: Contents) -> bool:

@@ -18,6 +18,7 @@ from harness.plan.suite import load_suite
 from harness.store.store import Store
 from harness.verbs.live import Live, duration
 from harness.verbs.report import report_folder, write_report
+from harness.verbs.skipped import cells_of, show_skipped
 
 
 def run_suite(
@@ -58,9 +59,8 @@ def run_suite(
     standing, _ = survey(plan, store)
     # From whatever has run here, such as suites/calibration.yaml; a finished suite needs nothing.
     estimator = Estimator(store.all().records.values() if standing.to_do else ())
-    counts = (
-        f"{len(standing.done)} done, {len(standing.stale)} stale, {len(standing.failed)} failed"
-    )
+    states = ("done", "stale", "failed", *(["skipped"] if standing.skipped else []))
+    counts = ", ".join(f"{len(getattr(standing, name))} {name}" for name in states)
     console.print(
         f"{suite}: {len(plan.cells)} cells ({counts}); {len(standing.to_do)} to run "
         f"with {executor}, {workers} × {threads} thread(s)",
@@ -70,5 +70,9 @@ def run_suite(
     )
     with Live(console, standing.to_do, estimator, workers) as live:
         result = run_plan(plan, store, runner, settings, live.event, live.notice)
-        live.notice(f"{result.ran} cells run in {duration(live.seconds)}, {result.failed} failed")
+        live.notice(
+            f"{cells_of(result.ran)} run in {duration(live.seconds)}: "
+            f"{result.failed} failed, {result.skipped} skipped"
+        )
+        show_skipped(console, plan.cells, store)
     return write_report(plan, store, out or report_folder(plan, store, only), console)

@@ -22,8 +22,11 @@ from harness.plan.suite_schema import suite_schema
 from harness.store.store import Store
 from harness.verbs.live import duration
 from harness.verbs.missing import WAITING, show_missing, waiting_row
+from harness.verbs.skipped import show_skipped
 
 STATES = ("done", "failed", "stale", "new")
+SKIPPED = "skipped"
+"""State of a cell that its method cannot run on."""
 LATER = "later"
 """State of a cell whose record a later version wrote."""
 
@@ -41,7 +44,7 @@ def show_plan(
     store = Store(results)
     standing, unread = survey(plan, store)
     estimator = Estimator(store.all().records.values())
-    state = {c.id: name for name in (*STATES, LATER) for c in getattr(standing, name)}
+    state = {c.id: name for name in (*STATES, SKIPPED, LATER) for c in getattr(standing, name)}
     if as_json:
         rows = [
             {
@@ -69,6 +72,7 @@ def show_plan(
     _show_gpu_hours(console, plan, tflops)
     for note in backbone_notes(plan.suite.suite.backbone):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
+    show_skipped(console, standing.skipped, store)
     show_missing(console, plan)
     _show_unread(console, unread)
     return 0
@@ -95,7 +99,7 @@ def _unknown(plan: Plan) -> str:
 def _show_counts(console: Console, suite: Path, cells: list[tuple[str, str, str]]) -> None:
     """One row per method and data set: how many cells are in each state."""
     there = {state for *_, state in cells}
-    columns = [*STATES, *(state for state in (LATER, WAITING) if state in there)]
+    columns = [*STATES, *(state for state in (SKIPPED, LATER, WAITING) if state in there)]
     table = Table("method", "data set", "cells", *columns, title=f"{suite}: {len(cells)} cells")
     groups: dict[tuple[str, str], list[str]] = {}
     for label, dataset, state in cells:
@@ -124,9 +128,10 @@ def show_status(suite: Path, results: Path, only: tuple[str, ...]) -> int:
     store = Store(results)
     standing, unread = survey(plan, store)
     console = Console(highlight=False, soft_wrap=True)
-    states = [*STATES, *([LATER] if standing.later else [])]
+    states = [*STATES, *(name for name in (SKIPPED, LATER) if getattr(standing, name))]
     counts = ", ".join(f"{len(getattr(standing, name))} {name}" for name in states)
     console.print(f"{suite}: {len(plan.cells)} cells: {counts}", markup=False)
+    show_skipped(console, standing.skipped, store)
     _show_failures(console, plan, standing, store)
     _show_unread(console, unread)
     return 1 if standing.failed or unread else 0
