@@ -16,7 +16,7 @@ from harness.plan.suite_schema import suite_schema
 from harness.plan.yaml_lines import read
 from scripts.suite_reference import INTRODUCTION, PAGE, page
 
-SUITES = sorted((Path(__file__).parents[1] / "suites").rglob("*.yaml"))
+SUITES = sorted((Path(__file__).parents[2] / "suites").rglob("*.yaml"))
 SUITES = [path for path in SUITES if "published" not in path.parts]
 
 

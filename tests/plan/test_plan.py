@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from running import PLUGINS
 from small_suite import SMALL, MakePlan
 
 from harness.errors import HarnessError
@@ -18,8 +19,6 @@ from harness.plan.standing import progress
 from harness.plan.suite import load_suite
 from harness.store.record import Record
 from harness.store.store import Contents
-
-PLUGINS = Path(__file__).with_name("plugins.py")
 
 
 def ids(plan: object) -> set[str]:

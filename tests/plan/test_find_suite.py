@@ -52,5 +52,5 @@ def test_other_paths_are_left_to_their_reader(word: str) -> None:
 
 
 def test_in_the_checkout_the_path_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[1])
+    monkeypatch.chdir(Path(__file__).parents[2])
     assert find_suite("smoke") == Path("harness/suites/smoke.yaml")

@@ -14,7 +14,7 @@ from harness.datasets.samplers import ClipLoRA
 from harness.datasets.split_file import read_split
 
 SHARED = Path(
-    os.environ.get("HARNESS_TEST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")
+    os.environ.get("HARNESS_TEST_DATA", Path(__file__).parents[2] / ".." / "shared" / "data")
 )
 NEEDS_COOP = pytest.mark.skipif(
     not (SHARED / "coop").is_dir(), reason="no shared/data/coop (see HARNESS_TEST_DATA)"

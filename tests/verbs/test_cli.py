@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from command import harness, in_a_process
+from running import PLUGINS
 from small_suite import SMALL
 
 from harness.plan.expand import outline
 from harness.plan.suite import load_suite
 from harness.store.store import Store
 from harness.verbs.report import report_folder
-
-PLUGINS = Path(__file__).with_name("plugins.py")
 
 
 @pytest.fixture

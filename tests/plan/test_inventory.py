@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from command import harness
 from small_suite import SMALL
-from test_cli import harness
 
 from harness.errors import HarnessError
 from harness.plan.expand import Plan, make_plan, outline

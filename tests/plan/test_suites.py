@@ -9,7 +9,7 @@ import pytest
 from harness.plan.expand import Plan, outline
 from harness.plan.suite import load_suite
 
-SUITES = Path(__file__).parents[1] / "suites"
+SUITES = Path(__file__).parents[2] / "suites"
 ELEVEN = 11
 
 GRIDS = {
