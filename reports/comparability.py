@@ -65,31 +65,36 @@ def _different(few: pd.DataFrame, column: str, what: str) -> list[str]:
 
 
 def _repeats(frame: pd.DataFrame) -> list[str]:
-    found = []
+    places: dict[str, dict[str, list[str]]] = {}
     for (dataset, shots), rows in repeated_draws(frame).groupby(["dataset", "shots"], sort=False):
         seeds = ", ".join(map(str, sorted({*rows["first"], *rows["seed"]})))
-        found.append(
-            f"{dataset}, {shots} shots: seeds {seeds} drew the same images. They count as one "
-            "draw, with the mean of its seeds; where that is all of them, the data set adds its "
-            "mean to an average and no variance."
-        )
-    return found
+        places.setdefault(seeds, {}).setdefault(str(dataset), []).append(str(shots))
+    return [
+        f"Seeds {seeds} drew the same images: {_places(where)}. They count as one draw, with the "
+        "mean of its seeds; where that is all of them, the data set adds its mean to an average "
+        "and no variance."
+        for seeds, where in places.items()
+    ]
+
+
+def _places(where: dict[str, list[str]]) -> str:
+    return "; ".join(f"{dataset} at {', '.join(shots)} shots" for dataset, shots in where.items())
 
 
 def _one_validation_draw(frame: pd.DataFrame) -> list[str]:
     """Where draws differ and all chose on the same validation images."""
     few = frame[(frame["status"] == "ok") & (frame["val_draw_id"] != "") & ~frame["beyond"]]
-    found = []
+    where: dict[str, list[str]] = {}
     for dataset, cells in few.groupby("dataset", sort=False):
         each = cells.groupby("shots")[["draw_id", "val_draw_id"]].nunique()
         same = each.index[(each["draw_id"] > 1) & (each["val_draw_id"] == 1)]
-        if len(same):
-            found.append(
-                f"{dataset}: all draws at {', '.join(map(str, same))} shots chose on the same "
-                "validation images (the split has no more), so their choices are not independent "
-                "and intervals may be too narrow."
-            )
-    return found
+        where |= {str(dataset): [str(k) for k in same]} if len(same) else {}
+    if not where:
+        return []
+    return [
+        f"All draws chose on the same validation images: {_places(where)} (the split has no more). "
+        "Their choices are not independent, and intervals may be too narrow."
+    ]
 
 
 def _templates(frame: pd.DataFrame) -> list[str]:

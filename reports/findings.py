@@ -12,6 +12,7 @@ from harness.reports.study import Study
 from harness.reports.summary import differences, place_at, rank_table
 from harness.reports.table import interval, missing
 
+_NO_ORDER = "with fewer than two distinct draws no order can be stated"
 _MOST = 5
 """Rows that a sentence names one by one; of more it gives the number."""
 
@@ -47,9 +48,11 @@ def _leaders(at: Standing, k: int) -> str:
     order = [str(row) for row in pool["mean"].sort_values(ascending=False, kind="stable").index]
     cell = pool.loc[order[0]]
     start = f"At {at.drawn.name(k)} " if k else "Without any shots "
-    start += f"{order[0]} has the highest mean, {interval(cell['mean'], cell['half'])} % top-1"
+    among = "" if at.info["fair"].all() else f" of the {len(order)} ranked rows"
+    start += f"{order[0]} has the highest mean{among}, "
+    start += f"{interval(cell['mean'], cell['half'])} % top-1"
     if not here:
-        return f"{start}; with fewer than two complete draws no order can be stated."
+        return f"{start}; {_NO_ORDER}."
     return f"{start}{_against(at.ranks, order, k)}."
 
 
@@ -58,7 +61,7 @@ def _against(ranks: pd.DataFrame, order: Sequence[str], k: int) -> str:
     places = {row: place for row in order[1:] if (place := place_at(ranks, row, k))}
     open_to = {row: place.gap for row, place in places.items() if place.against == "undecided"}
     if not open_to:
-        return ", ahead of every other row" if places else ""
+        return ", ahead of every other of them" if places else ""
     if len(open_to) > _MOST:
         return f"; against {len(open_to)} of the {len(places)} others that is undecided"
     gaps = [f"{row} ({interval(gap.mean, gap.half, signed=True)})" for row, gap in open_to.items()]
@@ -101,6 +104,7 @@ def _least_forgetting(grid: pd.DataFrame, at: Standing) -> str:
     ranks = rank_table(trained[trained["shots"] == at.last], at.info, "retention_mean_change")
     text = f"Forgetting at {at.drawn.name(at.last)}, as the mean change of zero-shot accuracy on "
     text += f"the retention sets: least {least}{_against(ranks, order, at.last)}; most {most}"
+    text += "" if len(ranks) else f"; {_NO_ORDER}"
     fair = at.info.index[at.info["fair"]]
     rest = [str(row) for row in fair if not at.transferable[row]]
     text += f"; not transferable, so not measured: {_join(rest)}" if rest else ""
@@ -136,7 +140,7 @@ def _configurations(at: Standing, group: str) -> str:
     return (
         f"{group}: {len(rows)} configurations of one method under protocol {protocol}. They are "
         "not ranked: the best of them by test accuracy would be chosen on the test set. "
-        "`protocol: val_search` with the values under `search:` chooses on validation images."
+        "With the values under search: and protocol: val_search one is chosen on validation images."
     )
 
 

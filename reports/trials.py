@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.reports.study import Study
+from harness.store.record import Record
 
 _COLUMNS = ["row", "dataset", "shots", "seed", "cell_id", "candidate", "top1", "on", "chosen"]
 
@@ -63,33 +64,51 @@ def candidates(study: Study) -> pd.DataFrame:
 
 
 def edges(study: Study) -> list[str]:
-    """Sentences on settings whose chosen value is often the smallest or the largest one tried.
+    """Sentences on rows whose searches often ended at the smallest or largest value they tried.
 
-    Of at least three numbers, and for a tenth of the cells: the best may lie outside of the grid.
+    Of at least three numbers, in a quarter of the cells, and where no value between was as good:
+    the best may lie outside of the grid.
     """
+    found: dict[str, dict[str, list[int]]] = {}
+    names = settings(study)
+    for row, *_, cell_id in _cells(study):
+        for key in names[row]:
+            counts = found.setdefault(row, {}).setdefault(key, [0, 0])
+            counts[0] += 1
+            counts[1] += _at_edge(study.records[cell_id], key)
     said = []
-    for (row, key), values in candidates(study).groupby(["row", "setting"], sort=False):
-        numbers = [json.loads(value) for value in values["value"]]
-        if len(numbers) < 3 or not all(isinstance(v, int | float) for v in numbers):
-            continue
-        of = int(values["cells"].max())
-        for end, place in (("smallest", 0), ("largest", -1)):
-            times = int(values["chosen"].iloc[place])
-            if times * 10 >= of:
-                said.append(
-                    f"{row}: {times} of {of} searches chose the {end} {key} tried, "
-                    f"{numbers[place]:g}: a better value may lie outside of the grid."
-                )
+    for row, keys in found.items():
+        ends = [f"{key} in {n} of {of}" for key, (of, n) in keys.items() if n * 4 >= of and n]
+        if ends:
+            said.append(
+                f"{row}: searches ended at the edge of what they tried, with nothing as good "
+                f"between ({', '.join(ends)}): a better value may lie outside."
+            )
     return said
+
+
+def _at_edge(record: Record, key: str) -> bool:
+    """Whether all of the best candidates have the smallest or the largest value of a setting."""
+    tried: list[tuple[float, float]] = [
+        (trial["config"][key], trial["top1"])
+        for trial in record.search
+        if type(trial["config"].get(key)) in (int, float)
+    ]
+    values = {value for value, _ in tried}
+    if len(values) < 3:
+        return False
+    best = max(top1 for _, top1 in tried)
+    return {value for value, top1 in tried if top1 == best} <= {min(values), max(values)}
 
 
 def words(candidate: str) -> str:
     """A candidate for people: "lr = 0.01, steps = 90"."""
-    return ", ".join(f"{key} = {_plain(value)}" for key, value in json.loads(candidate).items())
+    return ", ".join(f"{key} = {plain(value)}" for key, value in json.loads(candidate).items())
 
 
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def plain(value: Any) -> str:
+    """A value for people: three digits of a fraction."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _cells(study: Study) -> list[tuple[str, str, int, int, str]]:

@@ -91,7 +91,10 @@ def accuracy_figure(
 
 
 def curve_axes(
-    ax: Axes, curves: pd.DataFrame, frozen: float | None, look: Mapping[str, Look]
+    ax: Axes,
+    curves: pd.DataFrame,
+    frozen: float | None,
+    look: Mapping[str, Look],
 ) -> None:
     """One panel of learning curves. Shots are evenly spaced; methods are dodged a little."""
     shots = sorted(curves["shots"].unique())

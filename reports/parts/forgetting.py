@@ -36,7 +36,7 @@ def forgetting_tables(grid: pd.DataFrame, retention: pd.DataFrame, at: Standing)
     parts = {name: _retention_part(grid, retention, name) for name in names}
     rules = carried(retention)
     notes = [*_KEPT_NOTES, *([] if at.transferable.all() else [NOT_TRANSFERABLE])]
-    notes += [COLUMNS_NOTE] if "columns" in rules.values() else []
+    notes += [*([COLUMNS_NOTE] if "columns" in rules.values() else []), *at.drawn.notes]
     tables = []
     for k in at.shots:
         lines = []
@@ -50,16 +50,8 @@ def forgetting_tables(grid: pd.DataFrame, retention: pd.DataFrame, at: Standing)
         head = ("Method", "mean change", *names, "lost in-domain", "won in-domain")
         caption = f"Forgetting at {at.drawn.name(k)}: change of zero-shot accuracy, points"
         data = _forgetting_data(at, k, parts, rules, lost, won)
-        under = (*notes, *filter(None, [at.drawn.note(k)]))
-        tables.append(Table(f"forgetting_{k}", caption, head, tuple(lines), data, under))
+        tables.append(Table(f"forgetting_{k}", caption, head, tuple(lines), data, tuple(notes)))
     return tables
-
-
-_KEPT_NOTES = (
-    "Means over the data sets adapted to ± 95 % t interval over draws; negative: forgotten.",
-    "lost, won: share of in-domain test images right before and wrong after adaptation, and the "
-    "converse, in %. n/a: not transferable to other class names.",
-)
 
 
 _KEPT_NOTES = (

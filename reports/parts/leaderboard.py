@@ -125,7 +125,7 @@ def _notes(at: Standing) -> Iterator[str]:
             "the draws leave open."
         )
     elif at.info["fair"].any():
-        yield "Fewer than two draws: there are no intervals, and nothing is ranked."
+        yield "Fewer than two distinct draws: there are no intervals, and nothing is ranked."
     yield (
         "gain: over zero-shot under the same template. forgetting: change of zero-shot accuracy "
         "on the retention sets, in points."
@@ -149,6 +149,6 @@ def _notes(at: Standing) -> Iterator[str]:
 GROUPED = (
     "Configurations of one method stand together, in the suite's order and without a rank: the "
     "best of them by test accuracy would be chosen on the test set, and stand beside rows that "
-    "were not. To have one chosen on validation images, put the values under `search:` with "
-    "`protocol: val_search`."
+    "were not. To have one chosen on validation images, put the values under search: in the "
+    "suite, with protocol: val_search."
 )

@@ -9,7 +9,7 @@ from harness.reports.entries import named
 from harness.reports.part import Part
 from harness.reports.study import Study
 from harness.reports.table import Entry, Line, Table
-from harness.reports.trials import candidates
+from harness.reports.trials import candidates, plain
 
 
 class Search(Part):
@@ -24,10 +24,13 @@ class Search(Part):
             return ()
         lines = []
         for (row, setting), values in data.groupby(["row", "setting"], sort=False):
-            texts = [str(json.loads(value)) for value in values["value"]]
+            texts = [plain(json.loads(value)) for value in values["value"]]
             often = [f"{text} ({n}×)" for text, n in zip(texts, values["chosen"], strict=True) if n]
             of = str(int(values["cells"].max()))
-            entries = (str(setting), ", ".join(texts), ", ".join(often), of)
+            tried = ", ".join(texts)
+            if len(texts) > _SHOWN:
+                tried = f"{len(texts)} values from {texts[0]} to {texts[-1]}"
+            entries = (str(setting), tried, ", ".join(often), of)
             lines.append(Line(str(row), tuple(map(Entry, entries))))
         head = ("Method", "setting", "values tried", "chosen", "searches")
         caption = "Hyper-parameters: the grid of each search, and what was chosen"
@@ -35,6 +38,8 @@ class Search(Part):
         return [Table(self.name, caption, head, tuple(lines), data, (_NOTE,))]
 
 
+_SHOWN = 12
+"""Values of one setting that are listed before only their span is said."""
 _NOTE = (
     "Each cell searches for itself, on the images that its protocol grants and never on test "
     "images (but under oracle). What a cell chose: chosen.csv; every candidate with its accuracy: "

@@ -24,7 +24,7 @@ class Tradeoff(Part):
 
     def plots(self, study: Study) -> Sequence[Plot]:
         points = tradeoff(study.standing)
-        if points.empty:
+        if points["constant"].all():
             return ()
         draw = partial(tradeoff_figure, points, study.looks)
         return [Plot("forgetting", "Accuracy against forgetting", _CAPTION, draw)]

@@ -96,7 +96,7 @@ def test_undecided_is_no_praise_and_only_a_decision_is_bold() -> None:
     top1["coop"] = [45.0, 46, 47]
     report = gather(cells, {c.id: record(c, top1=top1[c.label][c.seed - 1]) for c in cells})
     assert [line.entries[0].strong for line in report.leaderboard.lines] == [True, False, False]
-    assert "ahead of every other row" in report.findings[0]
+    assert "ahead of every other of them" in report.findings[0]
 
 
 def test_one_draw_has_no_interval_and_no_rank() -> None:
@@ -235,7 +235,7 @@ def test_a_draw_under_two_seeds_counts_once() -> None:
     assert (row["cells_16"], row["planned_16"]) == (3, 3)
     assert pd.isna(row["rank_low_16"]), "nothing varies, so nothing is decided"
     assert len(csv(report, "cells")) == len(cells)
-    assert any("a, 16 shots: seeds 1, 2, 3 drew the same images" in w for w in report.warnings)
+    assert any("Seeds 1, 2, 3 drew the same images: a at 16 shots." in w for w in report.warnings)
 
 
 def test_repeated_draws_add_their_mean_and_no_variance() -> None:
