@@ -9,7 +9,15 @@ from pathlib import Path
 
 import torch
 
-from harness.task import Batch, Classes, Classifier, Method, NotApplicable, Task
+from harness.task import (
+    Batch,
+    Classes,
+    Classifier,
+    Method,
+    NotApplicable,
+    Task,
+    zero_shot_logits,
+)
 
 
 @dataclass(frozen=True)
@@ -235,3 +243,32 @@ class Chooser(Method):
 @dataclass(frozen=True)
 class Rate:
     rate: float = 1.0
+
+
+class Sequel(Method):
+    """The frozen model, and how many stages and classes came before."""
+
+    name = "sequel"
+    Config = Nothing
+
+    def fit(self, task: Task) -> Classifier:
+        return Continued(task, task.classes)
+
+
+class Continued(Classifier):
+    def __init__(self, task: Task, classes: Classes) -> None:
+        self._task, self._classes = task, classes
+        previous = task.previous
+        self.stage = previous.stage + 1 if isinstance(previous, Continued) else 0
+        self._before = len(previous._classes) if isinstance(previous, Continued) else 0
+
+    def logits(self, batch: Batch) -> torch.Tensor:
+        backbone = self._task.backbone
+        text = backbone.text_features(self._classes)
+        return zero_shot_logits(batch.features, text, backbone.logit_scale)
+
+    def rebind(self, classes: Classes) -> Classifier:
+        return Continued(self._task, classes)
+
+    def details(self) -> dict[str, float]:
+        return {"stage": self.stage, "classes_before": self._before}

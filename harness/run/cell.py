@@ -29,6 +29,7 @@ from harness.run.search import Choice, Evaluator, accuracy_of, choose, plain
 from harness.run.transfer import carry_over
 from harness.store.record import Cost, Draw, Failure, Kind, Metrics, Record, Retention, StageResult
 from harness.task import Classifier, FeaturesOnlyError, NotApplicable, Task
+from harness.wording import one_line
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def failure_record(
 ) -> Record:
     """What is kept of a cell that did not finish."""
     kind = kind or _kind(error)
-    message = str(error) if isinstance(error, ValueError | NotApplicable | StaleWorker) else ""
+    message = one_line(error) if isinstance(error, ValueError | NotApplicable | StaleWorker) else ""
     return Record(
         id=cell.id,
         label=cell.label,

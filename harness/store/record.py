@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict  # pydantic asks for it before Python 3.12
 
 from harness.store.identity import SCHEMA, STRICT, Identity
+from harness.wording import UNKNOWN, Where, explain, show
 
 __all__ = ["SCHEMA", "CorruptRecord", "LaterRecord", "Record"]
 
@@ -32,10 +33,6 @@ BOUNDS = {
     **dict.fromkeys(("images", "lost", "won"), (0, float("inf"))),
 }
 """What the measures that every record carries can be."""
-
-
-UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
-"""How pydantic calls a key that a dataclass, or a typed dictionary, does not have."""
 
 
 class CorruptRecord(ValueError):
@@ -198,17 +195,17 @@ def _refusal(text: str, error: ValidationError) -> ValueError:
     if data.get("schema") != SCHEMA:
         return _of_schema(data.get("schema"))
     problems = error.errors(include_url=False)
-    known = [problem for problem in problems if problem["type"] not in UNKNOWN]
-    place = ".".join(map(str, (known or problems)[0]["loc"]))
-    if not known:
-        return LaterRecord(f'written by a later version: unknown key "{place}"')
-    if known[0]["type"] == "missing":
-        return CorruptRecord(f'the key "{place}" is missing')
-    message = known[0]["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    given = known[0]["input"]
-    shown = f" (found {given!r})" if isinstance(given, str | int | float | bool | None) else ""
-    return CorruptRecord(f"{place}: {message}{shown}")
+    wrong_ones = [problem for problem in problems if problem["type"] not in UNKNOWN]
+    if not wrong_ones:
+        place = show(problems[0]["loc"])
+        return LaterRecord(f'written by a later version: it has a key "{place}"')
+    first = wrong_ones[0]
+    return CorruptRecord(f"{show(_place(first['loc']))}: {explain(first, _ADAPTER.json_schema())}")
+
+
+def _place(where: Where) -> Where:
+    """Without the tag by which pydantic tells the kinds of a number apart."""
+    return where[:-1] if where[-1] in ("int", "float") else where
 
 
 def _of_schema(schema: Any) -> ValueError:

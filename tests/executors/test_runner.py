@@ -148,6 +148,23 @@ def test_a_corrupt_result_is_set_aside_and_its_cell_runs_again(
     assert numbers(again.contents.records) == numbers(run.contents.records)
 
 
+def test_a_record_of_a_later_version_is_said_and_not_run_over(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    plan = plan_of()
+    run = Run(plan, tmp_path / "r")
+    path = run.store.cells / f"{plan.cells[0].id}.json"
+    later = path.read_text().replace('"schema": 2', '"schema": 3')
+    path.write_text(later)
+    standing, unread = survey(plan, run.store)
+    assert [cell.id for cell in standing.later] == [plan.cells[0].id] and not standing.to_do
+    assert "result schema 3" in unread[str(path)] and "upgrade" in unread[str(path)]
+    again = Run(plan, tmp_path / "r")
+    assert again.result.ran == 0
+    assert again.notices == [f"{path}: {unread[str(path)]}"]
+    assert path.read_text() == later
+
+
 def test_a_full_disk_stops_the_run_and_loses_nothing(
     plan_of: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
