@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from harness.canonical import content_id
 from harness.classes import check_template
 from harness.errors import HarnessError, NotHere
+from harness.features.augment import USUAL, AugmentSpec
 
 SPLITS = ("train", "val", "test")
 
@@ -56,6 +57,8 @@ class Dataset(ABC):
     class_ids: tuple[str, ...] = ()
     """What tells classes apart across data sets where names do not, such as WordNet ids (two of
     ImageNet's names stand for two classes each); empty: the class names do."""
+    augment: AugmentSpec = USUAL
+    """How its images are cropped and flipped for training, unless a suite says otherwise."""
     description: str = ""
     source: str = ""
     licence: str = ""

@@ -2,8 +2,8 @@
 
 Each set is `<name>.npz` with `train_x`, `train_y`, `val_x`, `val_y`, `test_x`, `test_y` (a
 retention set has the last two only): images uint8 (n, H, W, 3), (n, H, W, 1) or (n, H, W), labels
-(n,). `index.json` maps each name to class names, template, description, source, licence and the
-SHA-256 of the file.
+(n,). `index.json` maps each name to class names, template, fitting augmentation, description,
+source, licence and the SHA-256 of the file.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.dataset import SPLITS, Dataset, DatasetError, Item, digest
+from harness.features.augment import AugmentSpec
 
 FOLDER = Path(__file__).parent / "embedded"
 
@@ -30,7 +31,7 @@ _IMPATH = re.compile(r"(train|val|test)/(\d{5,})")
 
 
 def read_index(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
-    """Name → {"class_names", "template", "description", "source", "licence", "sha256"}.
+    """Name → {"class_names", "template", "augment", "description", "source", "licence", "sha256"}.
 
     Empty where the folder has no `index.json`.
 
@@ -96,6 +97,7 @@ def load_embedded(name: str, folder: Path = FOLDER) -> EmbeddedDataset:
     try:
         class_names = tuple(str(c) for c in entry["class_names"])
         template, wanted = str(entry["template"]), str(entry["sha256"])
+        augment = AugmentSpec.model_validate(entry.get("augment", {}))
     except KeyError as error:
         raise DatasetError(f"{folder / 'index.json'}: {name}: missing key {error}") from None
     if found != wanted:
@@ -107,6 +109,7 @@ def load_embedded(name: str, folder: Path = FOLDER) -> EmbeddedDataset:
         name=name,
         class_names=class_names,
         templates=(template,),
+        augment=augment,
         splits=_read_splits(content, class_names, path),
         description=str(entry.get("description", "")),
         source=str(entry.get("source", "")),

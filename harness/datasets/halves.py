@@ -89,6 +89,7 @@ def halve(data: Dataset, half: Half) -> HalfDataset:
         class_names=data.class_names[labels.start : labels.stop],
         class_ids=data.class_ids[labels.start : labels.stop],
         templates=data.templates,
+        augment=data.augment,
         splits={split: restricted(items, labels) for split, items in data.splits.items()},
         description=f"{half} classes of {data.description}",
         source=data.source,

@@ -29,3 +29,7 @@ class AugmentSpec(BaseModel):
         if not 0 < self.ratio[0] <= self.ratio[1]:
             raise ValueError(f"ratio is {list(self.ratio)}, expected 0 < low <= high")
         return self
+
+
+USUAL = AugmentSpec()
+"""Of photographs."""

@@ -109,7 +109,7 @@ def _points(suite: SuiteFile, variants: list[Variant]) -> list[Point]:
     """In the order in which cells run. A method that ignores the support set is under no draw."""
     given = suite.suite
     samplers = samplers_of(suite)
-    augment = AugmentIdentity(**given.augment.model_dump())
+    augment = given.augment and AugmentIdentity(**given.augment.model_dump())
     methods = [(variant, _method(variant, given.access)) for variant in variants]
     found = []
     for shots, seed in product(given.shots, given.seeds):
@@ -138,6 +138,7 @@ def _cells(
         Places(stage.adapt.spec, tuple(found.spec for found in stage.held_out))
         for stage in group.stages
     )
+    own = AugmentIdentity(**group.stages[-1].adapt.data.augment.model_dump())
     scored = sum(len(f.data.items("test")) for stage in group.stages for f in stage.every)
     for point in points:
         axes = point.axes
@@ -149,7 +150,7 @@ def _cells(
                 method=axes.method,
                 protocol=axes.protocol,
                 draw=axes.draw,
-                augment=axes.augment,
+                augment=(axes.augment or own) if axes.draw else None,
                 backbone=inventory.model,
                 stages=stages,
             ),

@@ -141,8 +141,9 @@ class Suite(BaseModel):
     """Prompt templates for every data set; by default each data set's own."""
     retention: tuple[DatasetSpec, ...] = ()
     """Data sets on which forgetting is measured; a cell skips the one it adapts to."""
-    augment: AugmentSpec = AugmentSpec()
-    """How support images are cropped and flipped for training."""
+    augment: AugmentSpec | None = None
+    """How support images are cropped and flipped for training; by default what fits each data set:
+    mild crops and no mirroring of the embedded ones, the defaults below of all others."""
     precision: Literal["fp32", "bf16", "fp16-amp"] = "fp32"
     """Of the encoders' arithmetic; weights stay float32."""
     reference: Text | None = None

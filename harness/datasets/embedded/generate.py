@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from harness.backbones.glyphs.fonts import build_bank, masks_of
 from harness.backbones.glyphs.render import generator_for, render
-from harness.datasets.embedded.recipes import RECIPES, Recipe, retention_recipe
+from harness.datasets.embedded.recipes import AUGMENT, RECIPES, Recipe, retention_recipe
 
 SEED: Final = 20260
 _LEVELS: Final = 31  # images are kept in 32 levels a channel, which compress well
@@ -100,6 +100,7 @@ def generate(folder: Path, only: Sequence[str] = ()) -> dict[str, dict[str, Any]
         index["digits"] = {
             "class_names": [f"digit {word}" for word in words],
             "template": "a photo of a {}.",
+            "augment": AUGMENT,
             "description": "Real handwritten digits, 8x8 pixels enlarged to 32x32",
             "source": "scikit-learn load_digits (UCI Optical Recognition of Handwritten Digits)",
             "licence": "CC BY 4.0 (UCI); shipped with scikit-learn",
@@ -112,6 +113,7 @@ def generate(folder: Path, only: Sequence[str] = ()) -> dict[str, dict[str, Any]
         index[recipe.name] = {
             "class_names": recipe.class_names,
             "template": recipe.template,
+            "augment": AUGMENT,
             "description": recipe.description,
             "source": recipe.source,
             "licence": recipe.licence,

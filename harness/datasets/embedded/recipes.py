@@ -14,6 +14,10 @@ _UNSEEN: Final = "glyphs drawn from the STIX and Computer Modern fonts carried b
 _FREE: Final = "rendered images, Apache-2.0 as this project; fonts under their own free licences"
 
 
+AUGMENT: Final = {"scale": [0.8, 1.0], "ratio": [0.9, 1.1], "flip": False}
+"""Glyphs fill their 32 × 32 pixels and read left to right: crops are mild and never mirrored."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One rendered data set: class i shows `chars[i]`; `splits` gives images per class."""
