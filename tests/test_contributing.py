@@ -31,12 +31,12 @@ methods: [zero_shot]
 """
 
 
-def block(section: str, language: str) -> str:
-    """The first code block of a language in a section."""
+def block(section: str, language: str, number: int = 0) -> str:
+    """A code block of a language in a section, the first unless told."""
     body = TEXT.partition(f"## {section}\n")[2].partition("\n## ")[0]
-    found = re.search(rf"```{language}\n(.*?)```\n", body, re.DOTALL)
-    assert found is not None, f"no {language} block under {section}"
-    return found[1]
+    found = re.findall(rf"```{language}\n(.*?)```\n", body, re.DOTALL)
+    assert len(found) > number, f"no {language} block {number} under {section}"
+    return str(found[number])
 
 
 @pytest.fixture
@@ -68,6 +68,17 @@ def test_the_method_runs_in_the_suite_shown(method: Path, tmp_path: Path) -> Non
     (cell,) = make_plan(load_suite(suite)).cells
     record = run_cell(cell, Resources(tmp_path / "cache", "cpu")).record
     assert record.status == "ok", record.failure
+
+
+@pytest.mark.parametrize(("number", "name"), [(0, "NearCoOp"), (1, "GainLoRA")])
+def test_trained_methods_keep_the_contract_in_under_forty_lines(
+    tmp_path: Path, number: int, name: str
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(block("Add a trained method", "python", number))
+    assert len(path.read_text().splitlines()) < 40
+    checks = run_contract(find_method(f"{path}:{name}"), tiny_backbone())
+    assert [check for check in checks if check.status != "passed"] == []
 
 
 def test_the_change_to_the_backbone_trains_and_ends(tmp_path: Path) -> None:

@@ -8,42 +8,28 @@ the frozen output too).
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.methods.low_rank.dropout import Dropout
 from harness.methods.low_rank.lora import LoRA, LoRAUpdate
-from harness.methods.low_rank.update import Applied, Delta, Update
+from harness.methods.low_rank.update import RowScaledUpdate, Update
 
 
-class DoRAUpdate(LoRAUpdate):
+class DoRAUpdate(RowScaledUpdate):
     """W′ = diag(m/‖W + sBA‖)(W + sBA), norms by row; m (out,) starts at W's own row norms."""
 
     def __init__(self, lora: LoRAUpdate, linear: nn.Linear) -> None:
-        super().__init__(lora.a, linear.out_features, lora.scale)
-        self.linear = linear
+        self.lora, self.linear = lora, linear
         self.m: Tensor = torch.linalg.vector_norm(linear.weight.detach(), dim=1)
-        self.tensors = {"a": self.a, "b": self.b, "m": self.m}
+        self.tensors = {**lora.tensors, "m": self.m}
 
-    def rescaling(self) -> Tensor:
-        """c (out,) = m/‖W + sBA‖; the norm is a constant to the gradient (section 4.3)."""
+    def factors(self) -> tuple[Tensor, Tensor]:
+        return self.lora.factors()
+
+    def scale(self) -> Tensor:
+        """c = m/‖W + sBA‖; the norm is a constant to the gradient (section 4.3)."""
         with torch.no_grad():
             norm: Tensor = torch.linalg.vector_norm(self.linear.weight + self.delta(), dim=1)
         return self.m / norm
-
-    def bind(self, drop: Dropout) -> Applied:
-        (up, down), c, bias = self.factors(), self.rescaling(), self.linear.bias
-
-        def applied(x: Tensor, y: Tensor) -> Tensor:
-            base = y if bias is None else y - bias
-            return y + (c - 1) * base + c * F.linear(drop.through(x, down), up)
-
-        return applied
-
-    @torch.no_grad()
-    def learnt(self) -> Delta:
-        thin = super().learnt()
-        return Delta(thin.up, thin.down, self.rescaling().detach())
 
 
 class DoRA(LoRA):

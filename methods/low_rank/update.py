@@ -1,7 +1,7 @@
 """`Update`: what one frozen linear W becomes. Methods of the family differ in this alone.
 
 Thin and wide updates say `factors`, ΔW = up·down. An `OffsetUpdate` starts at factors that are not
-zero and counts from there. A row-scaled one (DoRA) says its own `bind` and `learnt`.
+zero and counts from there. A `RowScaledUpdate` scales the rows of what comes of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.methods.low_rank.dropout import Dropout
 
@@ -105,3 +105,28 @@ class OffsetUpdate(Update):
         )
         found = super().learnt()
         return found if moved else Delta(torch.zeros_like(found.up), found.down)
+
+
+class RowScaledUpdate(Update):
+    """W′ = diag(c)(W + up·down), c (out,) of `scale`; the linear's bias is not scaled."""
+
+    linear: nn.Linear
+
+    @abstractmethod
+    def scale(self) -> Tensor:
+        """c (out,), differentiable in `tensors`."""
+
+    def bind(self, drop: Dropout) -> Applied:
+        """y ↦ y + (c − 1)·(y − bias) + c·(up·down·dropout(x))."""
+        (up, down), c, bias = self.factors(), self.scale(), self.linear.bias
+
+        def applied(x: Tensor, y: Tensor) -> Tensor:
+            base = y if bias is None else y - bias
+            return y + (c - 1) * base + c * F.linear(drop.through(x, down), up)
+
+        return applied
+
+    @torch.no_grad()
+    def learnt(self) -> Delta:
+        thin = super().learnt()
+        return Delta(thin.up, thin.down, self.scale().detach().clone())

@@ -32,7 +32,7 @@ def update_of(made, generator=None, **options):
 def test_by_hand():
     """W = [3, 4], sBA = [0, 1], m = 5: W′ = 5·[3, 5]/√34."""
     update = update_of(linear(torch.tensor([[3.0, 4.0]])), rank=1)
-    update.a.data, update.b.data = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0]])
+    update.lora.a.data, update.lora.b.data = torch.tensor([[0.0, 1.0]]), torch.tensor([[1.0]])
     expected = torch.tensor([[2.5725, 4.2875]])
     found = update.learnt().updated(torch.tensor([[3.0, 4.0]]))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
@@ -47,15 +47,17 @@ def test_gradients_are_those_of_the_whole_weight_with_a_constant_norm():
         torch.randn(size, generator=generator) for size in ((6, 5), (6,), (9, 5), (9, 6))
     )
     update = update_of(linear(w, bias), generator, rank=2, alpha=3.0)
-    update.b.data.normal_(generator=generator)
+    update.lora.b.data.normal_(generator=generator)
     update.m.data *= 1.3
-    a, b, m = (t.detach().double().requires_grad_() for t in (update.a, update.b, update.m))
+    a, b, m = (
+        t.detach().double().requires_grad_() for t in (update.lora.a, update.lora.b, update.m)
+    )
     directions = w.double() + 3 / 2**0.5 * b @ a
     whole = (m / directions.detach().norm(dim=1))[:, None] * directions
     ((x.double() @ whole.T + bias - target) ** 2).sum().backward()
     y = F.linear(x, w, bias)
     ((update.bind(Dropout())(x, y) - target) ** 2).sum().backward()
-    for mine, theirs in ((update.a, a), (update.b, b), (update.m, m)):
+    for mine, theirs in ((update.lora.a, a), (update.lora.b, b), (update.m, m)):
         torch.testing.assert_close(mine.grad.double(), theirs.grad, atol=1e-3, rtol=1e-4)
 
 
