@@ -49,9 +49,9 @@ def ece(scored: Scored) -> float:
     """
     confidence, predictions = scored.logits.double().softmax(-1).max(-1)
     right = (predictions == scored.labels).double()
-    # Bins are (low, high], as in the paper, so that a confidence of exactly 1 has a bin.
-    bins = (torch.ceil(confidence * BINS).long() - 1).clamp(0, BINS - 1)
-    gaps = torch.bincount(bins, weights=right - confidence, minlength=BINS)
+    # Bins are (low, high], as in the paper, so that a confidence of exactly 1 is in the last.
+    bins = torch.ceil(confidence * BINS).long()
+    gaps = torch.bincount(bins, weights=right - confidence)
     return 100.0 * gaps.abs().sum().item() / len(scored.labels)
 
 
