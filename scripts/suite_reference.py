@@ -19,6 +19,7 @@ SECTIONS = {
     "BackboneSpec": ("`backbone`", "a name, or a mapping"),
     "DatasetSpec": ("`datasets`, `retention`", "each a name, or a mapping"),
     "MethodEntry": ("`methods`", "each a name, or a mapping"),
+    "SamplerEntry": ("`sampler`", "a name, or a mapping"),
     "AugmentSpec": ("`augment`", "a mapping"),
 }
 LINKS = {
@@ -26,6 +27,7 @@ LINKS = {
     "datasets": "[a list of names or mappings](#datasets-retention)",
     "retention": "[a list of names or mappings](#datasets-retention)",
     "methods": "[a list of names or mappings](#methods)",
+    "sampler": "[a name, or a mapping](#sampler)",
     "augment": "[a mapping](#augment)",
 }
 INTRODUCTION = """\

@@ -14,8 +14,7 @@ from functools import cached_property
 
 from harness import canonical
 from harness.datasets.dataset import DatasetError, Item
-from harness.datasets.draw_files import DrawFile
-from harness.datasets.samplers import FILE, Coop, Sampler, find_sampler, is_own
+from harness.datasets.samplers import Coop, Sampler, is_own
 
 
 @dataclass(frozen=True)
@@ -81,19 +80,6 @@ def draw(
     if not train:
         raise DatasetError(f'sampler "{sampler.name}" drew no training image')
     return Episode(tuple(train), tuple(val), sampler.name, seed)
-
-
-def sampler_at(reference: str, shots: int, seed: int) -> Sampler:
-    """The sampler without options that a name, a `path/to/file.py:Class` or `file:PATH` stands
-    for; `{shots}` and `{seed}` in PATH are filled in.
-
-    Raises:
-        HarnessError: see `find_sampler`.
-    """
-    if reference.startswith(FILE):
-        path = reference.removeprefix(FILE)
-        return DrawFile(path.replace("{shots}", str(shots)).replace("{seed}", str(seed)))
-    return find_sampler(reference)()
 
 
 def _check(sampler: Sampler, drawn: Sequence[Item], pool: Sequence[Item], split: str) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from harness import registry
 from harness.datasets.dataset import DatasetError, Item
@@ -40,6 +40,14 @@ class Sampler(ABC):
         self, train: Sequence[Item], val: Sequence[Item], shots: int, rng: random.Random
     ) -> Drawn:
         """Some of `train` and some of `val`, which may be empty; `rng` is the only randomness."""
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """Where a sampler is found: a name, `path/to/file.py:Class` or `file:PATH`; and its options."""
+
+    reference: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.backbones.spec import BackboneSpec
+from harness.datasets.samplers import SamplerSpec
 from harness.datasets.spec import DatasetSpec
 from harness.plan.inventory import Missing
 from harness.plan.settings import Stage
@@ -34,8 +35,10 @@ class Cell:
     backbone_spec: BackboneSpec
     places: tuple[Places, ...]
     """A place for every stage of the identity."""
-    sampler: str
-    """The sampler to run: as in the identity, but a file by its path."""
+    sampler_spec: SamplerSpec | None
+    """Where its sampler lies, paths absolute; None without a draw."""
+    measures: tuple[str, ...]
+    """Where the suite's own measures lie, in the order of the identity's."""
     keep_logits: bool
     classes: int
     scored: int
@@ -88,6 +91,13 @@ class Cell:
     @property
     def seed(self) -> int:
         return self.identity.seed
+
+    @property
+    def sampler(self) -> str:
+        """Its name, and its options where it has some."""
+        options = (self.identity.draw and self.identity.draw.options) or {}
+        shown = ", ".join(f"{key}={value}" for key, value in options.items())
+        return f"{self.identity.sampler}({shown})" if shown else self.identity.sampler
 
     @property
     def protocol(self) -> str:

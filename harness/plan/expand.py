@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from harness.datasets.samplers import SamplerSpec
 from harness.errors import HarnessError
 from harness.plan.cell import Cell, Places, Waiting
 from harness.plan.inventory import Group, Inventory, Missing, take_inventory
+from harness.plan.measures import measures_of
 from harness.plan.samplers import samplers_of
 from harness.plan.suite import SuiteFile
 from harness.plan.variants import Variant, variants_of
 from harness.protocols import FIXED, LabelAccess
-from harness.store.identity import AugmentIdentity, Axes, DrawIdentity, Identity, MethodIdentity
+from harness.store.identity import AugmentIdentity, Axes, Identity, MeasureIdentity, MethodIdentity
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def outline(suite: SuiteFile) -> Plan:
     Raises:
         HarnessError: unknown method, data set or backbone, or a bad configuration; with its line.
     """
-    points = _points(suite, variants_of(suite))
+    points, measures = _points(suite, variants_of(suite)), measures_of(suite)
     inventory = take_inventory(suite)
     cells: dict[str, Cell] = {}
     waiting: dict[tuple[Any, ...], Waiting] = {}
@@ -90,9 +92,12 @@ def outline(suite: SuiteFile) -> Plan:
                 found = _waiting(inventory, group, point, needs)
                 waiting.setdefault((found.dataset, found.label, found.shots, found.seed), found)
         else:
-            for cell in _cells(suite, inventory, group, points):
+            for cell in _cells(suite, inventory, group, points, measures):
                 cells.setdefault(cell.id, cell)
     return Plan(suite, tuple(cells.values()), tuple(waiting.values()))
+
+
+Measures = list[tuple[str, MeasureIdentity]]
 
 
 @dataclass(frozen=True)
@@ -101,8 +106,7 @@ class Point:
 
     variant: Variant
     axes: Axes
-    sampler: str
-    """The sampler to run, with paths."""
+    sampler: SamplerSpec | None
 
 
 def _points(suite: SuiteFile, variants: list[Variant]) -> list[Point]:
@@ -113,14 +117,14 @@ def _points(suite: SuiteFile, variants: list[Variant]) -> list[Point]:
     methods = [(variant, _method(variant, given.access)) for variant in variants]
     found = []
     for shots, seed in product(given.shots, given.seeds):
-        path, sampler = samplers[shots, seed]
-        drawn = {"draw": DrawIdentity(sampler, shots, seed), "augment": augment}
+        sampler, draw = samplers[shots, seed]
+        drawn = {"draw": draw, "augment": augment}
         for variant, method in methods:
             if variant.uses_support:
                 axes = Axes(method=method, protocol=given.access.name, **drawn)  # type: ignore[arg-type]
-                found.append(Point(variant, axes, path))
+                found.append(Point(variant, axes, sampler))
             else:
-                found.append(Point(variant, Axes(method=method, protocol=FIXED.name), "none"))
+                found.append(Point(variant, Axes(method=method, protocol=FIXED.name), None))
     return found
 
 
@@ -130,7 +134,7 @@ def _method(variant: Variant, access: LabelAccess) -> MethodIdentity:
 
 
 def _cells(
-    suite: SuiteFile, inventory: Inventory, group: Group, points: list[Point]
+    suite: SuiteFile, inventory: Inventory, group: Group, points: list[Point], measures: Measures
 ) -> Iterator[Cell]:
     assert not isinstance(inventory.model, Missing)
     stages = tuple(stage.identity for stage in group.stages)
@@ -153,10 +157,12 @@ def _cells(
                 augment=(axes.augment or own) if axes.draw else None,
                 backbone=inventory.model,
                 stages=stages,
+                measures=tuple(identity for _, identity in measures) or None,
             ),
             backbone_spec=inventory.backbone,
             places=places,
-            sampler=point.sampler,
+            sampler_spec=point.sampler,
+            measures=tuple(reference for reference, _ in measures),
             keep_logits=suite.suite.keep_logits,
             classes=len(group.stages[-1].adapt.data.class_names),
             scored=scored,

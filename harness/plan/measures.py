@@ -8,9 +8,15 @@ from pathlib import Path
 from harness import registry
 from harness.errors import HarnessError
 from harness.measure import Measure
+from harness.plan.suite import SuiteFile, located
+from harness.source import source_hash
+from harness.store.identity import MeasureIdentity
 
 MEASURES = "harness.measures"
 """Entry-point group of measures."""
+
+STANDARD = "harness.run.measures"
+"""The module of those that every record carries."""
 
 
 def find_measure(reference: str, base: Path | None = None) -> Measure:
@@ -31,6 +37,31 @@ def find_measure(reference: str, base: Path | None = None) -> Measure:
             "harness.measure.Scored that returns a number"
         )
     return Measure(found)
+
+
+def measures_of(suite: SuiteFile) -> list[tuple[str, MeasureIdentity]]:
+    """Where the measures that a suite asks for lie, paths made absolute, and their identities.
+
+    Raises:
+        HarnessError: an unknown measure, or one that every record carries; with its line.
+    """
+    found: dict[str, tuple[str, MeasureIdentity]] = {}
+    for position, word in enumerate(suite.suite.measures):
+        with located(suite, ("measures", position)):
+            reference = registry.absolute(word, suite.path.parent)
+            name = find_measure(reference).name
+            if is_standard(name):
+                raise HarnessError(f'every record carries a measure "{name}" already')
+            if name in found:
+                raise HarnessError(f'two measures are called "{name}": give one another name')
+            found[name] = (reference, MeasureIdentity(name, source_hash(reference, MEASURES)))
+    return list(found.values())
+
+
+def is_standard(name: str) -> bool:
+    """Whether every record carries a measure of this name."""
+    entry = registry.plugins(MEASURES).get(name)
+    return entry is not None and entry.module == STANDARD
 
 
 def distinct(measures: Iterable[Measure]) -> tuple[Measure, ...]:

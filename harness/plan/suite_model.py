@@ -39,7 +39,7 @@ Templates = Annotated[tuple[str, ...] | None, AfterValidator(check_templates)]
 Text = Annotated[str, BeforeValidator(_as_text)]
 
 
-LISTS = ("datasets", "shots", "seeds", "methods", "retention", "templates")
+LISTS = ("datasets", "shots", "seeds", "methods", "retention", "templates", "measures")
 """Keys of a suite whose value is a list, or its only item."""
 
 
@@ -103,6 +103,29 @@ class Limit(BaseModel):
     rest goes on. The serial executor can end one only between two steps of Python."""
 
 
+class SamplerEntry(BaseModel):
+    """How images are drawn; the name alone stands for a mapping with nothing but the name."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", use_attribute_docstrings=True, json_schema_extra=or_name
+    )
+
+    name: str
+    """`coop`, `clip_lora`, `path/to/file.py:Class`, or `file:PATH` of a draw (see
+    [protocols](protocols.md)), relative to the suite file; `{shots}` and `{seed}` in PATH are
+    filled in. Further keys are the sampler's options."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every key but the name."""
+        return dict(self.model_extra or {})
+
+
 class Suite(BaseModel):
     """A grid: one backbone, data sets × shots × seeds × methods, under one protocol."""
 
@@ -134,9 +157,8 @@ class Suite(BaseModel):
     setting: Literal["all_classes", "base_to_new"] = "all_classes"
     """`base_to_new`: adapt to the first half of each data set's classes, and be tested on either
     half; the new half stands among the retention sets."""
-    sampler: str = "coop"
-    """`coop`, `clip_lora`, or `file:PATH` of a draw in JSON Lines, relative to the suite file;
-    `{shots}` and `{seed}` in PATH are filled in."""
+    sampler: SamplerEntry = SamplerEntry(name="coop")
+    """How the images of a draw are chosen."""
     templates: Templates = None
     """Prompt templates for every data set; by default each data set's own."""
     retention: tuple[DatasetSpec, ...] = ()
@@ -152,7 +174,11 @@ class Suite(BaseModel):
     report: ReportEntry = ReportEntry()
     """What the report shows beside the parts that every report has."""
     keep_logits: Flag = False
-    """Keep every test image's logits beside the record, so that measures can be added later."""
+    """Keep what was scored beside each record, so that `harness score` can compute new measures."""
+    measures: tuple[str, ...] = ()
+    """Measures beside those that every record carries: registered names, or
+    `path/to/file.py:function`. They are part of a cell's identity; `keep_logits` and
+    `harness score` add one without running cells again."""
     limit: Limit = Limit()
     """What a cell may take. It changes no number, so it is not part of a cell's id."""
 

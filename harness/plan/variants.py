@@ -110,6 +110,18 @@ def _is_grid(value: Any, hint: Any) -> bool:
 _UNIONS = (typing.Union, types.UnionType)
 
 
+def complete(
+    suite: SuiteFile, where: Where, config: type[Any], given: dict[str, Any]
+) -> dict[str, Any]:
+    """What a suite gives of a frozen dataclass, defaults filled in, as plain JSON values.
+
+    Raises:
+        HarnessError: an unknown key or a value of the wrong type; with its line.
+    """
+    _check_keys(suite, where, config, given)
+    return _complete(suite, where, config, given)
+
+
 def _check_keys(suite: SuiteFile, where: Where, config: type[Any], given: Iterable[str]) -> None:
     known = [field.name for field in dataclasses.fields(config)]
     for key in given:

@@ -126,6 +126,7 @@ def _failed(cell: Cell, error: BaseException, attempt: int) -> Outcome:
 
 
 def _run(opened: Prepared, parallel: Evaluator | None) -> Outcome:
+    _ = opened.measures  # before the fit: a stale one must not cost it
     previous, scored = None, []
     for stage in opened.stages:
         fitted = _fit(stage, previous, parallel if previous is None else None)
@@ -207,7 +208,7 @@ def _scores(stage: PreparedStage, classifier: Classifier) -> Scores:
     def score(where: str, there: Evaluation, scored: Scored) -> Metrics:
         if stage.cell.keep_logits:
             scores.kept[where] = Kept(scored, there.paths)
-        return measured(scored)
+        return measured(scored, stage.opened.measures)
 
     support = torch.tensor([item.label for item in stage.draw.train])
     scores.metrics = score(TEST, stage.test, stage.test.scored(classifier, support))

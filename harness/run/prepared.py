@@ -14,6 +14,7 @@ from harness.datasets.columns import columns_of
 from harness.datasets.draws import Episode
 from harness.datasets.spec import DatasetSpec
 from harness.features.augment import AugmentSpec
+from harness.measure import Measure
 from harness.plan.cell import Cell
 from harness.plan.variants import build_config
 from harness.run.evaluation import Evaluation
@@ -62,6 +63,11 @@ class Prepared:
     @cached_property
     def backbone(self) -> Backbone:
         return self.resources.backbone(self.cell)
+
+    @cached_property
+    def measures(self) -> tuple[Measure, ...]:
+        """The suite's own, beside those that every record carries."""
+        return self.resources.measures(self.cell)
 
     @property
     def feature_seconds(self) -> float:

@@ -12,13 +12,17 @@ import torch
 from harness.backbones.preprocessing import preprocessing_by
 from harness.canonical import digest
 from harness.datasets import Dataset, Item, load_dataset
-from harness.datasets.draws import Episode, draw, sampler_at
+from harness.datasets.draws import Episode, draw
 from harness.datasets.spec import DatasetSpec
 from harness.features.cache import FeatureCache
+from harness.measure import Measure
 from harness.plan.cell import Cell
+from harness.plan.measures import MEASURES, find_measure
 from harness.plan.methods import find_method, method_source
+from harness.plan.samplers import build_sampler, sampler_source
 from harness.run.evaluation import Evaluation
 from harness.run.frozen import Text, text_of
+from harness.source import source_hash
 from harness.store.identity import Preprocessing
 from harness.task import Classes, Method
 
@@ -43,6 +47,7 @@ class Resources:
         self.device = device
         self._test_features = FeatureCache(cache)
         self.support_features = FeatureCache(cache)  # apart: it is reachable from a task
+        self._measures: dict[str, tuple[Measure, str]] = {}
         self._methods: dict[str, tuple[type[Method], str]] = {}
         self._backbones: dict[str, Backbone] = {}
         self._images: dict[tuple[str, str], list[np.ndarray]] = {}
@@ -119,11 +124,26 @@ class Resources:
 
     def draw(self, cell: Cell, spec: DatasetSpec) -> Episode:
         """The cell's few-shot draw from a data set; the last ones are kept, for other methods."""
-        key = (spec, cell.sampler, cell.shots, cell.seed, cell.access)
+        key = (spec, cell.sampler_spec, cell.shots, cell.seed, cell.access)
         if key not in self._draws:
             _make_room(self._draws)
+            self._check_sampler(cell)
             self._draws[key] = draw_of(cell, self.dataset(spec))
         return self._draws[key]
+
+    def measures(self, cell: Cell) -> tuple[Measure, ...]:
+        """The suite's own measures.
+
+        Raises:
+            StaleWorker: the source of one is not what the cell was planned with.
+        """
+        for reference, planned in zip(cell.measures, cell.identity.measures or (), strict=True):
+            if reference not in self._measures:
+                source = source_hash(reference, MEASURES)
+                self._measures[reference] = (find_measure(reference), source)
+            source = self._measures[reference][1]
+            check_same(f'the source of the measure "{planned.name}"', source, planned.source)
+        return tuple(self._measures[reference][0] for reference in cell.measures)
 
     def images(self, data: Dataset, items: tuple[Item, ...], draw_id: str) -> list[np.ndarray]:
         """The images of a draw."""
@@ -132,6 +152,11 @@ class Resources:
             _make_room(self._images)
             self._images[key] = data.read(items) if items else []
         return self._images[key]
+
+    def _check_sampler(self, cell: Cell) -> None:
+        assert cell.sampler_spec is not None and cell.identity.draw is not None
+        here, planned = sampler_source(cell.sampler_spec), cell.identity.draw.source
+        check_same("the sampler's source", here or "", planned or "")
 
 
 def draw_of(cell: Cell, data: Dataset) -> Episode:
@@ -146,7 +171,8 @@ def episode_of(cell: Cell, data: Dataset) -> Episode:
     """The cell's draw, made on all classes where the cell adapts to half of them."""
     whole = data.whole
     val = whole.splits.get("val", ())
-    sampler = sampler_at(cell.sampler, cell.shots, cell.seed)
+    assert cell.sampler_spec is not None
+    sampler = build_sampler(cell.sampler_spec, cell.shots, cell.seed)
     drawn = draw(whole.items("train"), val, cell.shots, cell.seed, sampler)
     return replace(drawn, val=tuple(whole.items("val"))) if cell.access.beyond_shots else drawn
 

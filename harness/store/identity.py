@@ -127,6 +127,18 @@ class DrawIdentity(_Canonical):
     shots: Positive
     seed: Annotated[int, Field(ge=0)]
     options: dict[str, Any] | None = None
+    """All of them; None of a sampler that has none."""
+    source: str | None = None
+    """SHA-256 of a plug-in's source; None of the project's own samplers and of files."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class MeasureIdentity(_Canonical):
+    """A measure that a suite asks for beside those that every record carries."""
+
+    name: str
+    source: str
+    """SHA-256 of its file and of what that imports from beside it."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -181,6 +193,8 @@ class Identity(Axes):
 
     backbone: BackboneIdentity
     stages: Annotated[tuple[StageIdentity, ...], Field(min_length=1)]
+    measures: Annotated[tuple[MeasureIdentity, ...], Field(min_length=1)] | None = None
+    """None where the suite asks for none."""
     schema: Positive = SCHEMA
 
     @cached_property

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from harness.datasets.dataset import Item
 from harness.datasets.draw_files import read_draw, to_json_lines, to_split_json
-from harness.datasets.draws import Episode, draw, sampler_at
+from harness.datasets.draws import Episode, draw
+from harness.datasets.samplers import SamplerSpec
 from harness.datasets.split_file import read_split
 from harness.errors import HarnessError, few
 from harness.plan.cell import Cell
 from harness.plan.expand import Plan
+from harness.plan.samplers import build_sampler
 from harness.verbs.ends import print_data
 
 """How many cells or draws an error names; it counts all of them."""
@@ -58,7 +60,8 @@ def _of_file(
             f"{source}: a split file needs --shots and --seed; a file that holds a draw already "
             "needs --form, and is printed in it"
         )
-    splits, how = read_split(source), sampler_at(sampler or "coop", shots, seed)
+    splits = read_split(source)
+    how = build_sampler(SamplerSpec(sampler or "coop"), shots, seed)
     return draw(splits["train"], splits.get("val", ()), shots, seed, how).splits
 
 

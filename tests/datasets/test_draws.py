@@ -9,9 +9,10 @@ import pytest
 
 from harness.datasets import DatasetError, Item
 from harness.datasets.draw_files import DrawFile, to_json_lines, to_split_json
-from harness.datasets.draws import draw, sampler_at
-from harness.datasets.samplers import ClipLoRA
+from harness.datasets.draws import draw
+from harness.datasets.samplers import ClipLoRA, SamplerSpec, find_sampler
 from harness.datasets.split_file import read_split
+from harness.plan.samplers import build_sampler
 
 SHARED = Path(
     os.environ.get("HARNESS_TEST_DATA", Path(__file__).parents[2] / ".." / "shared" / "data")
@@ -99,9 +100,8 @@ def test_json_lines_round_trip(tmp_path: Path) -> None:
     episode = draw(train, val, shots=2, seed=7)
     file = tmp_path / "draw_2_7.jsonl"
     file.write_text(to_json_lines(episode.splits))
-    again = draw(
-        train, val, 2, 7, sampler_at(f"file:{tmp_path}/draw_{{shots}}_{{seed}}.jsonl", 2, 7)
-    )
+    spec = SamplerSpec(f"file:{tmp_path}/draw_{{shots}}_{{seed}}.jsonl")
+    again = draw(train, val, 2, 7, build_sampler(spec, 2, 7))
     assert (again.train, again.val, again.id) == (episode.train, episode.val, episode.id)
     first = json.loads(to_json_lines(episode.splits).splitlines()[0])
     assert first == {"split": "train", **episode.train[0]._asdict()}
@@ -166,7 +166,7 @@ def test_a_malformed_draw_file_is_named_with_its_line(
 def test_wrong_calls_say_what_is_right() -> None:
     train = items("train", [2])
     with pytest.raises(DatasetError, match=r'"cop" .did you mean "coop"'):
-        sampler_at("cop", 1, 0)
+        find_sampler("cop")
     with pytest.raises(DatasetError, match="shots is 0"):
         draw(train, [], 0, 0)
     with pytest.raises(DatasetError, match="no training items"):

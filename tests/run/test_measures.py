@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from running import ONE_SET, Run, numbers
+from small_suite import MakePlan
 
+from harness.errors import HarnessError
 from harness.measure import Scored, measure
+from harness.reports.frame import cell_frame
 from harness.run.measures import STANDARD, ece, measured, per_class_mean
 
 
@@ -26,18 +31,19 @@ def confident(*confidences: float) -> torch.Tensor:
 
 
 def test_top1_per_class_mean_gain_and_flips() -> None:
-    adapted = logits_of([0, 0, 1, 1], 3)  # right right wrong right
-    frozen = logits_of([0, 2, 0, 0], 3)  # right wrong right wrong
-    found = measured(scored(adapted, [0, 0, 0, 1], frozen))
-    assert found.pop("ece") == pytest.approx(100 * abs(0.75 - 1), abs=0.1)
-    assert found.pop("per_class_mean") == pytest.approx(100 * (2 / 3 + 1) / 2)
+    labels = [0, 0, 0, 0, 1, 1, 2, 2]
+    adapted = logits_of([0, 0, 1, 2, 1, 1, 2, 0], 4)  # ✓ ✓ ✗ ✗ ✓ ✓ ✓ ✗
+    frozen = logits_of([0, 2, 0, 0, 0, 0, 2, 3], 4)  # ✓ ✗ ✓ ✓ ✗ ✗ ✓ ✗
+    found = measured(scored(adapted, labels, frozen))
+    assert found.pop("ece") == pytest.approx(100 * abs(5 / 8 - 1), abs=0.1)
+    assert found.pop("per_class_mean") == pytest.approx(100 * (2 / 4 + 2 / 2 + 1 / 2) / 3)
     assert found == {
-        "images": 4,
-        "top1": 75.0,
+        "images": 8,
+        "top1": 62.5,
         "zero_shot_top1": 50.0,
-        "gain": 25.0,
-        "lost": 1,
-        "won": 2,
+        "gain": 12.5,
+        "lost": 2,
+        "won": 3,
     }
 
 
@@ -116,3 +122,64 @@ def test_a_measure_that_writes_into_its_input_changes_no_other() -> None:
     given = scored(logits_of([1, 1], 2), [1, 1])
     found = measured(given, [vandal, reads])
     assert (found["vandal"], found["reads"], found["top1"]) == (1.0, 20.0, 100.0)
+
+
+MINE = """\
+from harness.measure import measure
+
+@measure(unit="nats", higher_is_better=False)
+def nll(scored):
+    return -scored.logits.log_softmax(-1).gather(1, scored.labels[:, None]).mean()
+
+def broken(scored):
+    return 1 / 0
+
+def top1(scored):
+    return 0.0
+"""
+
+
+def test_a_suites_own_measures_are_in_records_and_ids(plan_of: MakePlan, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    without, plan = plan_of(ONE_SET), plan_of(ONE_SET + "measures: mine.py:nll\n")
+    assert not {cell.id for cell in plan.cells} & {cell.id for cell in without.cells}
+    serial, ray = Run(plan, tmp_path / "serial"), Run(plan, tmp_path / "ray", "ray")
+    assert numbers(serial.contents.records) == numbers(ray.contents.records)
+    for record in serial.contents.records.values():
+        assert record.metrics is not None and 0 < record.metrics["nll"] < 10
+        assert all("nll" in kept.metrics for kept in record.retention.values() if kept)
+    frame = cell_frame(plan.cells, serial.contents.records)
+    assert frame["measure_nll"].between(0, 10).all()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("nll", 'measures[0]: unknown measure "nll"'),
+        ("mine.py:nl", 'does not define "nl" (did you mean "nll"?)'),
+        ("mine.py:top1", 'every record carries a measure "top1" already'),
+        ("top1", 'every record carries a measure "top1" already'),
+        ("[mine.py:nll, other.py:nll]", 'measures[1]: two measures are called "nll"'),
+    ],
+)
+def test_a_wrong_measure_is_named_with_its_line(
+    plan_of: MakePlan, tmp_path: Path, word: str, message: str
+) -> None:
+    for name in ("mine.py", "other.py"):
+        (tmp_path / name).write_text(MINE)
+    text = ONE_SET + f"measures: {word}\n"
+    with pytest.raises(HarnessError) as error:
+        plan_of(text)
+    assert str(error.value).startswith(f"{tmp_path}/small.yaml:{len(text.splitlines())}: ")
+    assert message in str(error.value)
+
+
+def test_a_measure_that_fails_is_named_in_the_cells_failure(
+    plan_of: MakePlan, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    run = Run(plan_of(ONE_SET + "measures: mine.py:broken\n"), tmp_path / "r")
+    for record in run.contents.failures.values():
+        assert record.failure is not None
+        assert record.failure.message == 'measure "broken": ZeroDivisionError: division by zero'
+    assert run.result.failed == 2

@@ -18,17 +18,6 @@ from harness.run.resources import Resources
 from harness.verbs.draw import print_draw
 
 NOTHING = dict.fromkeys(("shots", "seed", "sampler", "form", "cell")) | {"only": ()}
-FIRST = """
-from dataclasses import dataclass
-from harness.datasets.samplers import Sampler, by_class
-
-@dataclass(frozen=True)
-class First(Sampler):
-    name = "first"
-
-    def draw(self, train, val, shots, rng):
-        return [item for group in by_class(train) for item in group[:shots]], []
-"""
 HALVES = SMALL.replace("retention: [digits]", "setting: base_to_new").replace("[1, 2]", "[2]")
 
 
@@ -150,19 +139,3 @@ def test_a_file_with_a_draw_is_converted_both_ways(
         again = plan_of(text + f"sampler: file:{name}\n", "b.yaml")
         read = Resources(tmp_path / "cache").draw(probe(again, "georgian"), cell.dataset_spec)
         assert content_id(read.train) == content_id([Item(*row) for row in rows["train"]])
-
-
-def test_the_sampler_of_a_suite_may_be_anybodys(
-    plan_of: MakePlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "mine.py").write_text(FIRST)
-    plan = plan_of(SMALL + "sampler: mine.py:First\n")
-    cell = probe(plan, "digits")
-    rows = [json.loads(line) for line in lines_of(plan, capsys, cell=cell.id).splitlines()]
-    assert [row["label"] for row in rows if row["split"] == "train"] == sorted(list(range(10)) * 2)
-    (tmp_path / "mine.py").write_text(FIRST.replace("[:shots]", "[-shots:]"))
-    edited = plan_of(SMALL + f"sampler: {tmp_path}/mine.py:First\n")
-    assert probe(edited, "digits").id != cell.id, "identified by its source"
-    (tmp_path / "copy.py").write_text(FIRST)
-    moved = plan_of(SMALL + "sampler: copy.py:First\n").cells
-    assert len(moved) == len(plan.cells)
