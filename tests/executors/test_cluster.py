@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from command import command
 from processes import kill
+from running import PLUGINS
 from small_suite import SMALL
 
 from harness.store.store import Store
 
-PLUGINS = Path(__file__).with_name("plugins.py")
 QUICK = {"RAY_health_check_period_ms": "500", "RAY_health_check_initial_delay_ms": "500"}
 
 
