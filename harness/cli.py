@@ -7,6 +7,7 @@ Exit status: 0 all well; 1 failed cells remain (or a check did not pass); 2 bad 
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,18 @@ ONLY = click.option(
 )
 KINDS = ["methods", "samplers", "measures", "datasets", "backbones", "suites"]
 ROOM = "; what was finished is kept: make room and run the same command to go on"
+
+
+class Finite(click.FloatRange):
+    """A number in a range, and none that lies beyond all of them."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number above {self.min}", param, ctx)
+        return number
 
 
 @click.group(
@@ -81,7 +94,7 @@ def run(**options: Any) -> None:
 @click.option("--workers", type=click.IntRange(1), help="For the time estimate.")
 @click.option(
     "--tflops",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     metavar="T",
     help="Count GPU hours for a GPU that sustains so many 10¹² operations per second.",
 )

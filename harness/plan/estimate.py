@@ -103,7 +103,8 @@ class Estimator:
     def total(self, cells: Iterable[Cell], workers: int = 1) -> float | None:
         """Expected seconds of all of them, spread over workers; None where one is not known.
 
-        Views are counted once per draw, and not where a draw's have been made already.
+        However many workers there are, the longest cell takes its time. Views are counted once per
+        draw, and not where a draw's have been made already.
         """
         cells = list(cells)
         each = [self.cell(cell) for cell in cells]
@@ -119,7 +120,8 @@ class Estimator:
             for (backbone, draw), count in wanted.items()
             if count > self._views[backbone].get(draw, Views()).count
         )
-        return (sum(seconds for seconds in each if seconds is not None) + views) / max(1, workers)
+        known = [seconds for seconds in each if seconds is not None]
+        return max((sum(known) + views) / max(1, workers), *known, 0.0)
 
     def view(self, backbone: str) -> float:
         """Seconds to augment and encode one image without gradient, where views were made; else

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from harness.plan.expand import Plan, outline
 from harness.plan.select import only as restrict
 from harness.plan.suite import SuiteFile, load_suite, located
 from harness.store.store import Store
+from harness.verbs.folders import report_folder
 
 if TYPE_CHECKING:
     from harness.reports import Part
@@ -22,13 +22,6 @@ def report_suite(suite: Path, results: Path, out: Path | None, only: tuple[str, 
     plan = restrict(outline(load_suite(suite)), only).whole()
     store = Store(results)
     return write_report(plan, store, out or report_folder(plan, store, only), Console())
-
-
-def report_folder(plan: Plan, store: Store, only: tuple[str, ...]) -> Path:
-    """Where a report goes by default: that of some cells never replaces another one."""
-    chosen = re.sub(r"[^\w=,.()-]+", "_", " ".join(sorted(only)))
-    folder = f"{plan.suite.suite.name}-only-{chosen}"[:200] if only else plan.suite.suite.name
-    return store.root / "reports" / folder
 
 
 def write_report(plan: Plan, store: Store, folder: Path, console: Console) -> int:

@@ -16,8 +16,9 @@ from harness.plan.expand import outline
 from harness.plan.select import only as restrict
 from harness.plan.suite import load_suite
 from harness.store.store import Store
+from harness.verbs.folders import report_folder
 from harness.verbs.live import Live, duration
-from harness.verbs.report import report_folder, write_report
+from harness.verbs.report import write_report
 from harness.verbs.skipped import cells_of, show_skipped
 
 
@@ -38,13 +39,9 @@ def run_suite(
 
     plan = restrict(outline(load_suite(suite)), only).whole()
     store = Store(results)
-    if executor == "serial" and (workers or address):
-        raise HarnessError("--workers and --address are for --executor ray")
+    workers = _workers(executor, workers, threads, search, address)
     preflight(plan.cells[0].backbone_spec, device, plan.suite.suite.precision)
     runner = make_executor(executor)
-    workers = 1 if executor == "serial" else workers or max(1, cores() // threads)
-    if search == "tune" and executor != "ray":
-        raise HarnessError("--search tune needs --executor ray")
     minutes = plan.suite.suite.limit.minutes_per_cell
     settings = Settings(
         store.cache,
@@ -76,3 +73,22 @@ def run_suite(
         )
         show_skipped(console, plan.cells, store)
     return write_report(plan, store, out or report_folder(plan, store, only), console)
+
+
+def _workers(
+    executor: str, workers: int | None, threads: int, search: str, address: str | None
+) -> int:
+    """How many cells run at a time.
+
+    Raises:
+        HarnessError: options that contradict each other, or more than this machine has; what a
+            cluster has, it says itself.
+    """
+    if executor == "serial" and (workers or address):
+        raise HarnessError("--workers and --address are for --executor ray")
+    if search == "tune" and executor != "ray":
+        raise HarnessError("--search tune needs --executor ray")
+    for option, asked in (("--threads", threads), ("--workers", workers or 1)):
+        if address is None and asked > cores():
+            raise HarnessError(f"{option} {asked}: this machine has {cores()} core(s) for it")
+    return 1 if executor == "serial" else workers or max(1, cores() // threads)

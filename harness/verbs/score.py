@@ -25,7 +25,7 @@ from harness.run.per_image import class_rows, image_rows
 from harness.run.rescore import Finished, Row, measured_again, rows_of
 from harness.store.atomic import write_atomically
 from harness.store.store import Contents, Store
-from harness.verbs.report import report_folder
+from harness.verbs.folders import report_folder
 
 SHORT = (top1, per_class_mean, ece, gain, won, lost)
 """What is printed where no measure is asked for; the file has all."""

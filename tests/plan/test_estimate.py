@@ -113,6 +113,13 @@ def test_views_are_counted_once_per_draw(plan_of: MakePlan) -> None:
     assert estimator.total(cells, workers=2) == pytest.approx(expected / 2, rel=0.01)
 
 
+def test_more_workers_than_cells_do_not_make_the_longest_shorter(plan_of: MakePlan) -> None:
+    cells = [cell for cell in plan_of(WITH_LORA).cells if cell.label == "clip_adapter"]
+    estimator = Estimator(map(finished, cells))
+    longest = max(seconds for cell in cells if (seconds := estimator.cell(cell)))
+    assert estimator.total(cells, workers=999) == pytest.approx(longest)
+
+
 def test_the_cost_of_views_is_that_of_the_cells_that_made_them(plan_of: MakePlan) -> None:
     """Of two methods that read a draw's views one made them and the other waited; a draw found in
     the cache tells nothing, and what is there already is not paid for again."""

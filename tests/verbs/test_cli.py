@@ -12,11 +12,6 @@ from command import harness, in_a_process
 from running import PLUGINS
 from small_suite import SMALL
 
-from harness.plan.expand import outline
-from harness.plan.suite import load_suite
-from harness.store.store import Store
-from harness.verbs.report import report_folder
-
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
@@ -112,6 +107,11 @@ def test_a_corrupt_record_is_named_by_report_and_mended_by_run(suite: Path, tmp_
         (("test", "nowhere.py:Thing"), "nowhere.py"),
         (("test", "zero_shoot"), 'did you mean "zero_shot"?'),
         (("list", "things"), "things"),
+        (("plan", "fewshot", "--tflops", "nan"), "nan is not a finite number above 0"),
+        (("plan", "fewshot", "--tflops", "inf"), "inf is not a finite number above 0"),
+        (("plan", "fewshot", "--tflops", "0"), "--tflops"),
+        (("run", "fewshot", "--threads", "999"), "--threads 999: this machine has"),
+        (("run", "fewshot", "--workers", "999"), "--workers 999: this machine has"),
         (("data", "check", "nowhere"), "nowhere"),
         (("rnu",), "rnu"),
     ],
@@ -152,14 +152,6 @@ def test_draw_prints_the_coop_draw(tmp_path: Path) -> None:
     assert [row["split"] for row in rows] == ["train"] * 4 + ["val"] * 4
     assert set(rows[0]) == {"split", "impath", "label", "classname"}
     assert [row["label"] for row in rows[:4]] == [0, 0, 1, 1]
-
-
-def test_reports_of_other_cells_lie_in_other_folders(tmp_path: Path, suite: Path) -> None:
-    plan, store = outline(load_suite(suite)), Store(tmp_path)
-    words = [(), ("dataset=digits",), ("dataset=georgian",), ("label=a/../b, c",)]
-    folders = {report_folder(plan, store, given) for given in words}
-    assert len(folders) == len(words)
-    assert {folder.parent for folder in folders} == {tmp_path / "reports"}
 
 
 def test_list(tmp_path: Path) -> None:
