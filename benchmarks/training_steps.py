@@ -120,7 +120,7 @@ def train(
 
 
 def our_lora(backbone: Backbone, texts: list[str], batch: int) -> Step:
-    sites = {name: s for name, s in backbone.sites.items() if not name.endswith(".out")}
+    sites = {name: s for name, s in backbone.sites.items() if name.endswith((".q", ".k", ".v"))}
     branches = branch_list((site.in_features for site in sites.values()), backbone.device)
     injected = dict(zip(sites, branches, strict=True))
 
