@@ -157,6 +157,27 @@ def slot_of(label: str, identity: Identity) -> tuple[Any, ...]:
     )
 
 
+def same_settings(one: Identity, other: Identity) -> bool:
+    """Whether two cells differ only in what lies beneath what a user chooses: sources, weights and
+    the contents of data sets and draws."""
+    return _settings(one) == _settings(other)
+
+
+def _settings(identity: Identity) -> tuple[Any, ...]:
+    return (
+        identity.method.config,
+        identity.method.search,
+        identity.augment,
+        identity.backbone.precision,
+        identity.draw and identity.draw.options,
+        *(
+            data.templates
+            for stage in identity.stages
+            for data in (stage.adapt, *(one.data for one in stage.held_out))
+        ),
+    )
+
+
 def names_of(stage: StageIdentity) -> tuple[str, ...]:
     """What a stage adapts to and is tested on, by name."""
     return (stage.adapt.name, *(one.data.name for one in stage.held_out))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from harness.plan.cell import Cell, slot_of
+from harness.plan.cell import Cell, same_settings, slot_of
 from harness.plan.expand import Plan
+from harness.store.identity import Identity
 from harness.store.record import Record
 from harness.store.store import Contents
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Which cells of a plan are done, failed, stale (done by older code or config), or new; which
-    were skipped, as their method cannot run on them; and which have a record of a later version,
-    which is not to be run over."""
+    """Which cells of a plan are done, failed, stale (what they depend on has changed: a method's
+    source, weights, data) or new (also where only other settings have been run); which were
+    skipped, as their method cannot run on them; and which have a record of a later version, which
+    is not to be run over."""
 
     done: tuple[Cell, ...]
     failed: tuple[Cell, ...]
@@ -36,7 +39,9 @@ def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) 
         contents: the store's records of exactly these cells.
         everything: all of the store's records, to tell stale cells from new ones.
     """
-    slots = {slot_of(record.label, record.identity) for record in everything}
+    there: dict[tuple[Any, ...], list[Identity]] = {}
+    for record in everything:
+        there.setdefault(slot_of(record.label, record.identity), []).append(record.identity)
     unread = {path.stem for path in contents.later}
     done: list[Cell] = []
     skipped: list[Cell] = []
@@ -49,7 +54,7 @@ def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) 
             later.append(cell)
         elif cell.id in contents.failures:
             failed.append(cell)
-        elif cell.slot in slots:
+        elif any(same_settings(cell.identity, other) for other in there.get(cell.slot, ())):
             stale.append(cell)
         else:
             new.append(cell)

@@ -66,9 +66,7 @@ def show_plan(
     states += [(cell.label, cell.dataset, WAITING) for cell in plan.waiting]
     _show_counts(console, suite, states)
     workers = workers or cores()
-    seconds = estimator.total(standing.to_do, workers)
-    time = _unknown(plan) if seconds is None else f"about {duration(seconds)}"
-    console.print(f"{len(standing.to_do)} cells to run; with {workers} worker(s): {time}")
+    console.print(_to_run(plan, standing, estimator, workers), soft_wrap=True)
     _show_gpu_hours(console, plan, tflops)
     for note in backbone_notes(plan.suite.suite.backbone):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
@@ -76,6 +74,18 @@ def show_plan(
     show_missing(console, plan)
     _show_unread(console, unread)
     return 0
+
+
+def _to_run(plan: Plan, standing: Progress, estimator: Estimator, workers: int) -> str:
+    """How much there is to run here, and how long it takes."""
+    if not plan.cells:
+        return f"none of the {len(plan.waiting):,} cells can run here: all of them wait (see below)"
+    if not standing.to_do:
+        others = f"; {len(plan.waiting):,} wait" if plan.waiting else ""
+        return f"nothing to run here: every cell that can run has{others}"
+    seconds = estimator.total(standing.to_do, workers)
+    time = _unknown(plan) if seconds is None else f"about {duration(seconds)}"
+    return f"{len(standing.to_do):,} cells to run; with {workers} worker(s): {time}"
 
 
 def backbone_notes(spec: BackboneSpec) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from command import harness
 from running import PLUGINS
 from small_suite import SMALL, MakePlan
 
@@ -115,6 +116,31 @@ def test_done_failed_stale_and_new(plan_of: MakePlan) -> None:
     assert new.id in {c.id for c in found.new}
     assert [c.id for c in found.later] == [later.id]
     assert len(found.to_do) == len(plan.cells) - 2, "neither what is done nor what cannot be judged"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("{name: linear_probe}", "{name: linear_probe, config: {C: 2.0}}"),
+        ("flip: false", "flip: true"),
+        ("retention: [digits]", 'retention: [digits]\ntemplates: ["a {}"]'),
+        ("backbone: glyphs", "backbone: glyphs\nprecision: bf16"),
+    ],
+)
+def test_cells_that_ran_under_other_settings_are_not_stale(
+    plan_of: MakePlan, old: str, new: str
+) -> None:
+    ran = [Record(c.id, c.label, c.identity, "ok") for c in plan_of(SMALL.replace(old, new)).cells]
+    found = progress(plan_of(), Contents({record.id: record for record in ran}), ran)
+    assert not found.stale and found.new
+
+
+def test_plan_says_whether_cells_wait_or_are_done(tmp_path: Path) -> None:
+    suite = tmp_path / "s.yaml"
+    suite.write_text(SMALL.replace("[digits, georgian]", "[{name: dtd, root: gone}]"))
+    said = " ".join(harness("plan", suite, "--results", tmp_path / "r").stdout.split())
+    assert "none of the 3 cells can run here: all of them wait" in said
+    assert "0 cells to run" not in said
 
 
 @pytest.mark.parametrize(
