@@ -12,7 +12,7 @@ from harness.reports.study import Study
 
 def overview_figure(study: Study, title: str) -> Figure:
     """Mean accuracy against shots (of one data set, its own), and against forgetting."""
-    curves, frozen = learning_curves(study.grid, study.standing), frozen_accuracy(study.grid)
+    curves, frozen = learning_curves(study), frozen_accuracy(study.grid)
     points, look = tradeoff(study.standing), study.looks
     figure = Figure(figsize=(10.4, 4.9), layout="constrained", facecolor="white")
     left, right = figure.subplots(1, 2)

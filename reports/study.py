@@ -13,6 +13,7 @@ from harness.reports.frame import MISSING, PlannedCell, cell_frame, retention_fr
 from harness.reports.published import Published
 from harness.reports.standing import Standing, standing
 from harness.reports.style import Look, looks
+from harness.reports.summary import per_dataset
 from harness.store.record import Record
 
 
@@ -33,6 +34,11 @@ class Study:
     reference: str | None
     """The row that others are paired with."""
     published: tuple[Published, ...] = ()
+
+    @cached_property
+    def per_dataset(self) -> pd.DataFrame:
+        """Mean and interval per data set, row and shots (see `summary.per_dataset`)."""
+        return per_dataset(self.grid, ["top1", "per_class_mean", "ece", "gain"])
 
     @cached_property
     def looks(self) -> dict[str, Look]:

@@ -11,10 +11,8 @@ from matplotlib.figure import Figure
 
 from harness.reports.drawing import EDGE, bars, legend, rows_of, text
 from harness.reports.part import Part, Plot
-from harness.reports.standing import Standing
 from harness.reports.study import Study
 from harness.reports.style import FAINT, Look
-from harness.reports.summary import per_dataset
 
 AVERAGE = "mean over data sets"
 
@@ -25,7 +23,7 @@ class Curves(Part):
     name, title = "curves", "Accuracy"
 
     def plots(self, study: Study) -> Sequence[Plot]:
-        curves = learning_curves(study.grid, study.standing)
+        curves = learning_curves(study)
         if curves.empty:
             return ()
         draw = partial(accuracy_figure, curves, frozen_accuracy(study.grid), study.looks)
@@ -36,24 +34,24 @@ class Curves(Part):
         return [Plot("accuracy", "Accuracy against shots", caption, draw)]
 
 
-def learning_curves(grid: pd.DataFrame, at: Standing) -> pd.DataFrame:
+def learning_curves(study: Study) -> pd.DataFrame:
     """Top-1 against shots: columns panel, row, shots, top1, top1_half, constant.
 
     One panel per data set after a first panel of averages (where there are several data sets).
     The frozen model's own row is left out: `frozen_accuracy` has it as a level.
     """
     columns = ["panel", "row", "shots", "top1", "top1_half", "constant"]
-    fair = grid[~grid["row"].map(at.info["apart"]).astype(bool)]
-    if fair.empty:
+    grid, at = study.grid, study.standing
+    if grid.empty:
         return pd.DataFrame(columns=columns)
-    each = per_dataset(fair, ["top1"]).reset_index().rename(columns={"dataset": "panel"})
-    parts = [each[columns]]
+    each = study.per_dataset.reset_index().rename(columns={"dataset": "panel"})
+    parts = [each.loc[~at.info.loc[each["row"], "apart"].to_numpy(), columns]]
     if grid["dataset"].nunique() > 1:
         mean = at.top1.reset_index().rename(columns={"mean": "top1", "half": "top1_half"})
         mean = mean[~at.info.loc[mean["row"], "apart"].to_numpy() & (mean["sets"] == mean["of"])]
         mean = mean.assign(panel=AVERAGE)
         parts.insert(0, mean[columns])
-    table = pd.concat(parts, ignore_index=True)
+    table: pd.DataFrame = pd.concat(parts, ignore_index=True)
     levels = table["panel"].map(frozen_accuracy(grid))
     apart = ~table["constant"] | ((table["top1"] - levels).abs() > 1e-6)
     moving = apart.groupby(table["row"]).transform("any")

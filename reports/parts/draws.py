@@ -25,7 +25,7 @@ class Draws(Part):
         data = few[_COLUMNS]
         lines = []
         for dataset, shots, seed, sampler, draw, val, images, classes, short, among in zip(
-            *(data[name] for name in _COLUMNS), strict=True
+            *(data[name].tolist() for name in _COLUMNS), strict=True
         ):
             chosen = f"{among} ({val[:12]})" if val else "none"
             gave = f"{short} of {classes}" if short else "none"

@@ -10,10 +10,7 @@ import pandas as pd
 from harness.reports.entries import line, named
 from harness.reports.part import Part
 from harness.reports.study import Study
-from harness.reports.summary import per_dataset
 from harness.reports.table import NONE, Entry, Table, interval, number
-
-_VALUES = ["top1", "per_class_mean", "ece", "gain"]
 
 
 class PerDataset(Part):
@@ -26,7 +23,7 @@ class PerDataset(Part):
         grid, at = study.grid, study.standing
         if not len(grid):
             return ()
-        stats = per_dataset(grid, _VALUES)
+        stats = study.per_dataset
         frozen = grid.groupby("dataset")["zero_shot_top1"].mean()
         head = ("Method", *map(at.drawn.name, at.shots))
         made = []
