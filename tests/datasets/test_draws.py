@@ -148,7 +148,7 @@ GOOD = '{"impath": "train/0_0.png", "label": 0, "classname": "class 0"}\n'
         ('{"train": [], "val": []}', '"train" is empty'),
         ('{"train": [["train/0_0.png", 0]]}', r"train\[0\]: .* is not"),
         ('{"train": [["x/train/0_0.png", 1, "c"]]}', r"train\[0\]: .* has label 1, in the data"),
-        ('{"train": [["0.png", 0, "c"]]}', r'train\[0\]: "0.png" is not in the train split'),
+        ('{"train": [["0.png", 0, "c"]]}', r'train\[0\]: "0.png" is not in the train split$'),
         ('{"train": [["val/0_0.png", 0, "c"]]}', "is not in the train split, it is in val"),
         ('{"train": [["train/0_0.png", 0, "c"]], "test": [["t", 0, "c"]]}', "no test images"),
     ],
@@ -205,3 +205,16 @@ def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
     file.write_bytes(b"\x80\x04\x95\x00")
     with pytest.raises(DatasetError, match="pickles are never loaded"):
         draw(items("train", [5]), [], 1, 0, DrawFile(str(file)))
+
+
+def test_a_small_class_may_have_given_all_it_has(tmp_path: Path) -> None:
+    train = items("train", [2, 3])
+    file = tmp_path / "draw.jsonl"
+    for given in (train, [item for item in train if item.label == 0]):
+        file.write_text(to_json_lines({"train": given, "val": []}))
+        assert len(draw(train, [], 4, 0, DrawFile(str(file))).train) == len(given)
+
+
+def test_names_in_a_draws_file_can_be_read_by_people() -> None:
+    splits = {"train": [Item("crêpe/1.jpg", 0, "crêpe")], "val": []}
+    assert "crêpe/1.jpg" in to_json_lines(splits) and "crêpe/1.jpg" in to_split_json(splits)

@@ -119,6 +119,8 @@ def test_reduced_form_by_its_definition():
         (0.95, "energy", 3),
         (0.5, "ratio", 2),  # 1.5, rounded up
         (0.3, "ratio", 1),
+        (0.4, "ratio", 1),  # 1.2, rounded down
+        (9 / 14, "energy", 1),  # exactly what the first holds
         (2, "count", 2),
     ],
 )
@@ -135,6 +137,16 @@ def test_leakage_by_hand():
     assert shares["subspace_leakage_left"] == pytest.approx(5 / 15)
     assert shares["subspace_leakage_right"] == pytest.approx(2 / 15)
     assert shares["subspace_share"] == pytest.approx(1 / 3)
+    # With a second linear the sums are over both: its ΔW = 2I has 4 of its 12 in the first axis.
+    other = nn.Linear(3, 3, bias=False)
+    other.weight = nn.Parameter(w.weight.clone(), False)
+    shares = leakage({w: delta, other: 2 * torch.eye(3)}, {w: 1, other: 1})
+    assert shares["subspace_leakage_left"] == pytest.approx((5 + 4) / (15 + 12))
+    assert shares["subspace_leakage_right"] == pytest.approx((2 + 4) / (15 + 12))
+    assert shares["subspace_share"] == pytest.approx(2 / 6)
+    # No update at all leaks nothing.
+    shares = leakage({w: torch.zeros(3, 3)}, {w: 1})
+    assert shares["subspace_leakage_left"] == shares["subspace_leakage_right"] == 0.0
 
 
 def test_spectrum_follows_a_written_weight():

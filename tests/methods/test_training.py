@@ -1,5 +1,5 @@
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from harness.methods.prompts.coop import Config as CoOpConfig
 from harness.methods.prompts.coop import CoOp
 from harness.methods.schedule import Schedule, cosine, drawn_shots
 from harness.methods.training import Trained
-from harness.task import Classifier
+from harness.task import Classifier, Work
 
 
 def coop_budget(config, images, shots):
@@ -163,6 +163,69 @@ def test_a_group_has_its_own_rate(task):
     learnt = Descent(Descent.Config(steps=1, lr=0.05)).fit(task).learnt
     torch.testing.assert_close(learnt["x"], torch.full((2,), 0.8))
     torch.testing.assert_close(learnt["y"], torch.full((2,), 0.6))
+
+
+def test_the_first_and_last_loss_and_the_progress_are_told(task):
+    """Σ x⁴ + Σ y⁴ from 1 is 4; after a step of lr .05 it is 2·(.8⁴ + .6⁴)."""
+    told = []
+    task = replace(task, progress=lambda step, steps: told.append((step, steps)))
+    measured = Descent(Descent.Config(steps=2, lr=0.05)).fit(task).measured
+    assert measured == pytest.approx({"first_loss": 4.0, "last_loss": 2 * (0.8**4 + 0.6**4)})
+    assert told == [(1, 2), (2, 2)]
+    assert Descent(Descent.Config(steps=0)).fit(task).measured == {}
+
+
+class Budget(Descent):
+    """30 steps of 32 images, of which `trains` says what goes through the encoders."""
+
+    trains = ()
+    views = 0
+
+    def schedule(self, classes, images, shots):
+        return Schedule(30, lambda step: 0.1, 32, views=self.views)
+
+    def adapts(self, tower):
+        return tower in self.trains
+
+
+@pytest.mark.parametrize(
+    ("trains", "views", "expected"),
+    [
+        ((), 0, Work(steps=30, images=30 * 20)),
+        ((), 3, Work(steps=30, views=3 * 20)),
+        (("text",), 0, Work(steps=30, images=30 * 20, prompts_trained=30 * 5)),
+        (("vision",), 0, Work(steps=30, images_trained=30 * 20, adapts_images=True)),
+    ],
+)
+def test_work_counts_passes(trains, views, expected):
+    """Twenty images of five classes: fewer than a batch, so a batch is all of them."""
+    method = Budget()
+    method.trains, method.views = trains, views
+    assert method.work(classes=5, images=20, shots=4) == expected
+
+
+def test_a_gradient_is_whole_only_if_every_number_of_it_is(task):
+    """Under fp16 one infinite gradient among finite ones skips the step."""
+
+    class Half(Descent):
+        def loss(self, step):
+            sizes = {"x": 1.0, "y": float("inf") if step.number == 1 else 1.0}
+            self.heard.append(("loss", step.number))
+            return sum(sizes[name] * (t**4).sum() for name, t in self.tensors.items())
+
+    task.backbone.precision = "fp16-amp"
+    method = Half(Descent.Config(steps=3, lr=0.05))
+    method.fit(task)
+    assert [what for what, number in method.heard if number == 1] == ["before", "loss"]
+
+
+def test_cached_views_have_no_pixels(task):
+    class Looks(Descent):
+        def loss(self, step):
+            return step.images.sum()
+
+    with pytest.raises(ValueError, match="cached views have no pixels: set views = 0"):
+        Looks().fit(task)
 
 
 def test_divergence_is_an_error_that_names_the_rate(task):

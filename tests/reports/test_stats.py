@@ -132,6 +132,11 @@ def test_ranks_say_what_is_undecided() -> None:
     assert table.loc["close", "gap_half"] == pytest.approx(mean_interval([1, -1.5, 0.2]).half)
 
 
+def test_a_row_stands_below_all_that_are_ahead_of_it() -> None:
+    table = ranked({"c": [10.0, 10.1, 10.2], "a": [30.0, 30.2, 30.1], "b": [20.0, 20.1, 20.3]})
+    assert table["low"].to_dict() == table["high"].to_dict() == {"a": 1, "b": 2, "c": 3}
+
+
 def test_ranks_leave_out_what_has_one_draw() -> None:
     assert list(ranked({"a": [1.0, 2.0], "b": [9.0, math.nan]}).index) == ["a"]
     assert ranked({"a": [1.0], "b": [2.0]}).empty
