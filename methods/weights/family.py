@@ -39,7 +39,7 @@ class WeightsConfig:
     scale: Share = 1.0
     """α: how much of Δ the classifier takes."""
 
-    quick: ClassVar[Mapping[str, Any]] = {"steps": 40, "lr": 1e-2}
+    quick: ClassVar[Mapping[str, Any]] = {"steps": 60, "lr": 3e-2}
     identity: ClassVar[Mapping[str, Any]] = {"steps": 0}
 
 
