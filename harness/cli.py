@@ -151,6 +151,17 @@ def score(**options: Any) -> None:
     sys.exit(score_suite(**options))
 
 
+@cli.command()
+@click.argument("source", metavar="STORE", type=click.Path(path_type=Path))
+@RESULTS
+def merge(**options: Any) -> None:
+    """Copy the finished cells of STORE, another result store, into this one; refused where one
+    cell has other numbers there than here."""
+    from harness.verbs.merge import merge_stores
+
+    sys.exit(merge_stores(**options))
+
+
 @cli.command("list")
 @click.argument("what", type=click.Choice(KINDS))
 def list_(what: str) -> None:

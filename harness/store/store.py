@@ -45,6 +45,32 @@ class OldStore(HarnessError):
     """A folder of results of an older schema."""
 
 
+class Disagreement(HarnessError):
+    """Two records of one id, which is said of everything that can change a number, differ."""
+
+
+def difference(one: Record, other: Record) -> str:
+    """The first thing in which two results of one cell differ, as `top1: 61.7 against 60.0`; ""
+    where all numbers are equal. What they cost, and where they were made, may differ."""
+    if one.metrics is not None and other.metrics is not None:
+        for name, value in one.metrics.items():
+            if value != other.metrics.get(name):
+                return f"{name}: {value} against {other.metrics.get(name)}"
+    for name in (
+        "status",
+        "metrics",
+        "retention",
+        "draw",
+        "details",
+        "search",
+        "chosen",
+        "earlier",
+    ):
+        if getattr(one, name) != getattr(other, name):
+            return name
+    return ""
+
+
 class Store:
     """A folder of records. Creating the object touches nothing on disk.
 
@@ -89,8 +115,10 @@ class Store:
         Raises:
             OSError: e.g. a full disk; no record was changed.
             OldStore: the store is of an older result schema.
+            Disagreement: the cell is here with other numbers.
         """
         self.check_schema()
+        self._check_equal(record)
         if kept is not None:
             import numpy as np
 
@@ -103,6 +131,20 @@ class Store:
         write_bytes(folder / f"{record.id}.json", record.to_json().encode())
         if record.status != "failed":
             (self.failures / f"{record.id}.json").unlink(missing_ok=True)
+
+    def _check_equal(self, record: Record) -> None:
+        path = self.cells / f"{record.id}.json"
+        if record.status == "failed" or not path.exists():
+            return
+        found = Contents()
+        self._read_into(found.records, found, path)  # what is no record may be written over
+        held = found.records.get(record.id)
+        if held is not None and (what := difference(held, record)):
+            raise Disagreement(
+                f"{path}: the cell came to other numbers now ({what}), as it may on another kind "
+                "of device or with other --threads; move the file away to have the new ones, or "
+                "name another folder with --results"
+            )
 
     def check_schema(self) -> None:
         """Whether the store's records are of this schema, told from one of them, once.
