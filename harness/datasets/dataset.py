@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from harness.canonical import content_id
 from harness.classes import check_template
+from harness.datasets.skipped import Skipped
 from harness.errors import HarnessError, NotHere
 from harness.features.augment import USUAL, AugmentSpec
 
@@ -62,6 +63,10 @@ class Dataset(ABC):
     description: str = ""
     source: str = ""
     licence: str = ""
+    skipped: tuple[Skipped, ...] = ()
+    """What lies with its files and is not part of it."""
+    remarks: tuple[str, ...] = ()
+    """What else to say of how it was read."""
 
     has_pixels: ClassVar[bool] = True
     """False where only pre-computed features exist: methods that run an encoder are skipped."""
@@ -130,6 +135,10 @@ class Dataset(ABC):
             DatasetError: the data set has pixels, so that a backbone must compute features.
         """
         raise DatasetError(f"{self.name}: has pixels, no pre-computed features")
+
+    def contents_by_split(self) -> Mapping[str, Sequence[bytes | str]]:
+        """By split, a hash of each item's content, in their order; empty where there are none."""
+        return {}
 
     def text_features(self) -> NDArray[np.float32] | None:
         """(C, d) unit-length pre-computed text features in label order, or None."""

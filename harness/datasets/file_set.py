@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,17 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.datasets.catalogue import Known
+from harness.datasets.class_tree import is_image
 from harness.datasets.dataset import Dataset, DatasetError, Item, MissingData, digest
+from harness.datasets.file_contents import FileContent, file_contents
+from harness.datasets.leaks import refuse_shared_paths
 from harness.datasets.read_image import read_image
 from harness.errors import few
 from harness.features.threads import parallel
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
-
-UNCOMPRESSED = frozenset({".bmp", ".ppm", ".tif", ".tiff"})
-"""Formats whose files are of one size wherever the images are: there the size says nothing."""
-
-"""How many bad files an error names; it counts all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,31 +26,51 @@ class FileDataset(Dataset):
     """A data set whose items are image files below `images`."""
 
     images: Path
+    oriented: bool = False
+    """Whether pictures are turned as their EXIF orientation says. CLIP's own preprocessing does
+    not look at it, so by default neither does this."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_shared_paths(self.name, self.splits)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of class names, items, and what stands for the pixels of every file.
-
-        That is the file's size, which is quick to ask for and differs between compressed images;
-        for uncompressed formats, whose size follows from height and width, a hash of the bytes.
+        """SHA-256 of class names, items and the bytes of every file.
 
         Raises:
             DatasetError: files are missing; they are counted, the first ones named.
         """
+        content = [self.contents[path].sha256 for path in sorted(self.contents)]
+        return digest(self.class_names, self.splits, [*content, *["oriented"] * self.oriented])
+
+    @cached_property
+    def contents(self) -> Mapping[str, FileContent]:
+        """What every file contains, by path.
+
+        Raises:
+            DatasetError: as `fingerprint`.
+        """
         paths = sorted({item.impath for items in self.splits.values() for item in items})
-        content = parallel(lambda impath: file_content(self.images / impath), paths)
-        missing = [path for path, found in zip(paths, content, strict=True) if found is None]
+        found = file_contents(self.images, paths)
+        missing = [path for path in paths if found[path] is None]
         if missing:
             raise MissingData(
                 f"{self.name}: {len(missing)} of {len(paths)} images are missing below "
                 f"{self.images}: {few(missing, 3)}"
             )
-        return digest(self.class_names, self.splits, content)
+        return {path: content for path, content in found.items() if content is not None}
+
+    def contents_by_split(self) -> Mapping[str, Sequence[bytes | str]]:
+        return {
+            split: [self.contents[item.impath].sha256 for item in items]
+            for split, items in self.splits.items()
+        }
 
     def read(self, items: Sequence[Item]) -> list[NDArray[np.uint8]]:
         def attempt(item: Item) -> NDArray[np.uint8] | DatasetError:
             try:
-                return read_image(self.images / item.impath)
+                return read_image(self.images / item.impath, self.oriented)
             except DatasetError as error:
                 return error
 
@@ -124,24 +139,12 @@ def class_folders(folder: Path) -> list[str]:
 def image_files(folder: Path) -> list[str]:
     """Names of the image files in `folder`, sorted (directory order differs between machines)."""
     with os.scandir(folder) as entries:
-        names = (e.name for e in entries if not e.name.startswith("."))
-        return sorted(name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+        return sorted(entry.name for entry in entries if is_image(entry.name))
 
 
 def file_size(path: Path) -> int | None:
     """Bytes of a file; None where it is missing."""
     try:
         return path.stat().st_size if path.is_file() else None
-    except OSError:
-        return None
-
-
-def file_content(path: Path) -> int | str | None:
-    """What stands for a file in a fingerprint: its size, or a SHA-256; None where it is missing."""
-    if path.suffix.lower() not in UNCOMPRESSED:
-        return file_size(path)
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None

@@ -13,6 +13,7 @@ from harness.datasets.class_folders import load_class_folders
 from harness.datasets.dataset import Dataset, DatasetError, MissingData
 from harness.datasets.embedded_sets import load_embedded, read_index
 from harness.datasets.feature_files import load_features
+from harness.datasets.file_set import FileDataset
 from harness.datasets.halves import halve
 from harness.datasets.imagenet import load_imagenet, load_variant
 from harness.datasets.spec import ROOT_VARIABLE, DatasetSpec
@@ -33,6 +34,10 @@ def load_dataset(spec: str | DatasetSpec) -> Dataset:
     if isinstance(spec, str):
         spec = DatasetSpec(name=spec)
     dataset = _load(spec)
+    if spec.oriented:
+        if not isinstance(dataset, FileDataset):
+            raise DatasetError(f"{spec.name}: oriented: only for images in files")
+        dataset = dataclasses.replace(dataset, oriented=True)
     if spec.half is not None:
         dataset = halve(dataset, spec.half)
     templates = spec.templates or dataset.templates
@@ -87,9 +92,10 @@ def root_of(spec: DatasetSpec) -> Path:
 
 def _load(spec: DatasetSpec) -> Dataset:
     name = spec.reference
-    split = Path(spec.split) if spec.split else None
     if spec.kind == "folder":
-        return load_class_folders(name, root_of(spec), split)
+        how = Path(spec.split) if isinstance(spec.split, str) else spec.split
+        return load_class_folders(name, root_of(spec), how, spec.classnames)
+    split = Path(spec.split) if isinstance(spec.split, str) else None
     if spec.kind == "features":
         text = Path(spec.text) if spec.text else None
         return load_features(name, root_of(spec), text, spec.support, spec.classes == "named")

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from harness.classes import check_templates
 from harness.datasets.catalogue import CATALOGUE
 from harness.datasets.dataset import MissingData
+from harness.datasets.made_split import MadeSplit
 from harness.registry import absolute
 from harness.wording import or_name
 
@@ -41,8 +42,13 @@ class DatasetSpec(BaseModel):
     """`folder`: class folders of images; `features`: a file of pre-computed features."""
     root: str | None = None
     """Folder of the data sets, or of this one; the `.npz` file for features. `$VARIABLES` work."""
-    split: str | None = None
-    """A split file to use instead of the data set's own."""
+    split: str | MadeSplit | None = None
+    """A split file to use instead of the data set's own; or, for class folders that have none, a
+    split to be made: `{seed: 1, test: 0.3, val: 0.2}`."""
+    classnames: dict[str, Annotated[str, Field(min_length=1)]] = {}
+    """Folders: names of classes, by folder or by their name in the split file."""
+    oriented: bool = False
+    """Turn images as their EXIF orientation says; CLIP's own preprocessing does not."""
     templates: Annotated[tuple[str, ...] | None, AfterValidator(check_templates)] = None
     """Prompt templates instead of the data set's own."""
     text: str | None = None
@@ -68,6 +74,11 @@ class DatasetSpec(BaseModel):
         if self.kind is not None and self.root is None:
             what = "the folder with the class folders" if self.kind == "folder" else "the .npz file"
             raise ValueError(f"kind {self.kind} needs root: {what}")
+        for key, only in (("classnames", self.classnames), ("split", self._makes_split)):
+            if only and self.kind != "folder":
+                raise ValueError(
+                    f"{key}: {'' if key == 'classnames' else 'to be made: '}only for kind: folder"
+                )
         for key, given in (
             ("text", self.text is not None),
             ("support", self.support is not None),
@@ -76,6 +87,10 @@ class DatasetSpec(BaseModel):
             if given and self.kind != "features":
                 raise ValueError(f"{key}: only for kind: features")
         return self
+
+    @property
+    def _makes_split(self) -> bool:
+        return isinstance(self.split, MadeSplit)
 
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
@@ -94,13 +109,18 @@ class DatasetSpec(BaseModel):
         Raises:
             MissingData: a path names an environment variable that is not set.
         """
-        paths = {key: _absolute(getattr(self, key), base) for key in ("root", "split", "text")}
+        paths: dict[str, Any] = {key: _absolute(getattr(self, key), base) for key in _PATHS}
+        if isinstance(self.split, str):
+            paths["split"] = _absolute(self.split, base)
         if paths["root"] is None and self.reference in CATALOGUE and ROOT_VARIABLE in os.environ:
             paths["root"] = _absolute(os.environ[ROOT_VARIABLE], Path.cwd())
         uses = self.uses and absolute(self.uses, base)
         if uses is None and ".py:" in self.name:
             uses = absolute(self.name, base)
         return self.model_copy(update={**paths, "uses": uses})
+
+
+_PATHS = ("root", "text")
 
 
 def _absolute(path: str | None, base: Path) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from harness.datasets.dataset import Dataset
 from harness.datasets.samplers import SamplerSpec
 from harness.errors import HarnessError
 from harness.plan.cell import Cell, Places, Waiting
@@ -28,6 +29,8 @@ class Plan:
     suite: SuiteFile
     cells: tuple[Cell, ...]
     waiting: tuple[Waiting, ...] = ()
+    data: tuple[Dataset, ...] = field(default=(), compare=False, repr=False)
+    """The data sets that are here, each whole."""
 
     @property
     def every(self) -> tuple[Cell | Waiting, ...]:
@@ -94,7 +97,7 @@ def outline(suite: SuiteFile) -> Plan:
         else:
             for cell in _cells(suite, inventory, group, points, measures):
                 cells.setdefault(cell.id, cell)
-    return Plan(suite, tuple(cells.values()), tuple(waiting.values()))
+    return Plan(suite, tuple(cells.values()), tuple(waiting.values()), inventory.data)
 
 
 Measures = list[tuple[str, MeasureIdentity]]

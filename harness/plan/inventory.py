@@ -104,6 +104,8 @@ class Inventory:
     backbone: BackboneSpec
     model: BackboneIdentity | Missing
     groups: tuple[Group, ...]
+    data: tuple[Dataset, ...] = ()
+    """The data sets that are here, each whole."""
 
     def lacking(self, group: Group) -> tuple[Missing, ...]:
         """What the cells of a group need and this machine does not have."""
@@ -112,7 +114,8 @@ class Inventory:
 
 
 def take_inventory(suite: SuiteFile) -> Inventory:
-    """Look for everything that a suite names. Image files are counted, never read.
+    """Look for everything that a suite names. Image files are read once, to hash
+    them, and never decoded.
 
     Raises:
         HarnessError: an unknown name, or data that cannot serve as asked for; with its line.
@@ -121,7 +124,9 @@ def take_inventory(suite: SuiteFile) -> Inventory:
     with located(suite, where):
         backbone = suite.suite.backbone.resolve(suite.path.parent)
         model = _model(backbone, suite.suite.precision, where)
-    return Inventory(backbone, model, tuple(_Sets(suite, backbone).groups()))
+    sets = _Sets(suite, backbone)
+    groups = tuple(sets.groups())
+    return Inventory(backbone, model, groups, sets.here)
 
 
 def _model(spec: BackboneSpec, precision: str, where: Where) -> BackboneIdentity | Missing:
@@ -153,6 +158,11 @@ class _Sets:
         self._suite = suite
         self._limit = PromptLimit(backbone)
         self._seen: dict[DatasetSpec, Dataset | Missing] = {}
+
+    @property
+    def here(self) -> tuple[Dataset, ...]:
+        """Those looked for that are here."""
+        return tuple(data for data in self._seen.values() if isinstance(data, Dataset))
 
     def groups(self) -> Iterator[Group]:
         given = self._suite.suite

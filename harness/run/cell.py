@@ -259,6 +259,7 @@ def _provenance(opened: Prepared) -> dict[str, Any]:
         **provenance(),
         "device": str(opened.backbone.device),
         "notes": list(getattr(opened.backbone, "notes", ())),
+        "data": {name: list(reading.said) for name, reading in opened.readings().items()},
         "finished": _now(),
     }
 

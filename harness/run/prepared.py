@@ -12,6 +12,7 @@ from harness import seeds
 from harness.datasets import Dataset, Item
 from harness.datasets.columns import columns_of
 from harness.datasets.draws import Episode
+from harness.datasets.reading import Reading
 from harness.datasets.spec import DatasetSpec
 from harness.features.augment import AugmentSpec
 from harness.measure import Measure
@@ -68,6 +69,11 @@ class Prepared:
     def measures(self) -> tuple[Measure, ...]:
         """The suite's own, beside those that every record carries."""
         return self.resources.measures(self.cell)
+
+    def readings(self) -> dict[str, Reading]:
+        """What each of its data sets was read as, by name."""
+        specs = [spec for place in self.cell.places for spec in (place.adapt, *place.held_out)]
+        return {spec.name: self.resources.reading(spec) for spec in specs}
 
     @property
     def feature_seconds(self) -> float:

@@ -13,6 +13,7 @@ from harness.backbones.preprocessing import preprocessing_by
 from harness.canonical import digest
 from harness.datasets import Dataset, Item, load_dataset
 from harness.datasets.draws import Episode, draw
+from harness.datasets.reading import Reading, read_as
 from harness.datasets.spec import DatasetSpec
 from harness.features.cache import FeatureCache
 from harness.measure import Measure
@@ -52,6 +53,7 @@ class Resources:
         self._backbones: dict[str, Backbone] = {}
         self._images: dict[tuple[str, str], list[np.ndarray]] = {}
         self._datasets: dict[DatasetSpec, Dataset] = {}
+        self._readings: dict[DatasetSpec, Reading] = {}
         self._draws: dict[tuple[object, ...], Episode] = {}
         self._evaluations: dict[tuple[str, DatasetSpec, tuple[str, ...]], Evaluation] = {}
         self._texts: dict[tuple[str, DatasetSpec, tuple[str, ...]], Text | None] = {}
@@ -97,6 +99,12 @@ class Resources:
         if spec not in self._datasets:
             self._datasets[spec] = load_dataset(spec)
         return self._datasets[spec]
+
+    def reading(self, spec: DatasetSpec) -> Reading:
+        """What a data set was read as, all of it where the spec is of half its classes."""
+        if spec not in self._readings:
+            self._readings[spec] = read_as(self.dataset(spec).whole)
+        return self._readings[spec]
 
     def evaluation(
         self, spec: DatasetSpec, templates: tuple[str, ...], backbone: Backbone

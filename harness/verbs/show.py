@@ -66,6 +66,7 @@ def show_plan(
     states += [(cell.label, cell.dataset, WAITING) for cell in plan.waiting]
     _show_counts(console, suite, states)
     workers = workers or cores()
+    _show_data(console, plan)
     console.print(_to_run(plan, standing, estimator, workers), soft_wrap=True)
     _show_gpu_hours(console, plan, tflops)
     for note in backbone_notes(plan.suite.suite.backbone):
@@ -86,6 +87,17 @@ def _to_run(plan: Plan, standing: Progress, estimator: Estimator, workers: int) 
     seconds = estimator.total(standing.to_do, workers)
     time = _unknown(plan) if seconds is None else f"about {duration(seconds)}"
     return f"{len(standing.to_do):,} cells to run; with {workers} worker(s): {time}"
+
+
+def _show_data(console: Console, plan: Plan) -> None:
+    """What each data set was read as: a line, and one more where there is more to say."""
+    from harness.datasets.reading import read_as
+
+    for data in plan.data:
+        reading = read_as(data)
+        console.print(f"{data.name}: {reading.size}", markup=False, soft_wrap=True)
+        if reading.notes:
+            console.print(f"    {'; '.join(reading.notes)}", markup=False, soft_wrap=True)
 
 
 def backbone_notes(spec: BackboneSpec) -> tuple[str, ...]:

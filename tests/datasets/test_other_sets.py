@@ -15,17 +15,18 @@ from harness.datasets.imagenet import load_imagenet, load_variant
 
 def aircraft(root: Path) -> DatasetSpec:
     folder = root / "fgvc_aircraft"
-    for number in (1, 2):
+    for number in range(1, 7):
         image(folder / "images" / f"{number}.jpg")
     (folder / "variants.txt").write_text("707-320\nA380\n")
-    for split in ("train", "val", "test"):
-        (folder / f"images_variant_{split}.txt").write_text("2 707-320\n1 A380\n")
+    for split, first in (("train", 1), ("val", 3), ("test", 5)):
+        lines = f"{first + 1} 707-320\n{first} A380\n"
+        (folder / f"images_variant_{split}.txt").write_text(lines)
     return DatasetSpec(name="fgvc_aircraft", root=str(root))
 
 
 def test_aircrafts_labels_are_lines_of_variants(tmp_path: Path) -> None:
     data = load_dataset(aircraft(tmp_path))
-    assert data.items("val") == (("2.jpg", 0, "707-320"), ("1.jpg", 1, "A380"))
+    assert data.items("val") == (("4.jpg", 0, "707-320"), ("3.jpg", 1, "A380"))
     assert data.templates == ("a photo of a {}, a type of aircraft.",)
     assert len(data.read(data.items("test"))) == 2 and data.fingerprint
     (tmp_path / "fgvc_aircraft" / "images_variant_val.txt").write_text("2 707-320\n1 A38\n")

@@ -71,9 +71,9 @@ def test_images_are_decoded_side_by_side_and_in_order(
     data = load_dataset(DatasetSpec(name="dtd", root=str(tmp_path)))
     met = threading.Barrier(2, timeout=30)
 
-    def read(path: Path) -> np.ndarray:
+    def read(path: Path, oriented: bool) -> np.ndarray:
         met.wait()  # two at a time, or not at all
-        return read_image(path)
+        return read_image(path, oriented)
 
     monkeypatch.setattr("harness.datasets.file_set.read_image", read)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1}, raising=False)
