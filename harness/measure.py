@@ -16,6 +16,7 @@ from numbers import Real
 from torch import Tensor
 
 from harness.errors import HarnessError
+from harness.wording import named
 
 PERCENT = "percent points"
 
@@ -86,7 +87,7 @@ class Measure:
         try:
             found = self.function(scored)
         except Exception as error:  # somebody else's code
-            what = f"{type(error).__name__}: {error}"
+            what = named(error)
             raise MeasureError(f'measure "{self.name}": {what}') from error
         value = found.item() if isinstance(found, Tensor) and found.numel() == 1 else found
         if value is None or (_is_number(value) and math.isfinite(value)):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError, did_you_mean
+from harness.wording import named
 
 
 @functools.cache
@@ -44,7 +45,7 @@ def find(group: str, reference: str, base: Path | None = None) -> Any:
     try:
         return known[reference].load()
     except Exception as error:  # importing runs somebody else's code
-        what = f"{type(error).__name__}: {error}"
+        what = named(error)
         raise HarnessError(f'"{reference}" ({known[reference].value}): {what}') from error
 
 
@@ -86,7 +87,7 @@ def _from_file(path: Path, name: str) -> Any:
         if isinstance(error, HarnessError):
             raise
         line = getattr(error, "lineno", None) or _line_in(error, path)
-        raise HarnessError(f"{path}:{line}: {type(error).__name__}: {error}") from error
+        raise HarnessError(f"{path}:{line}: {named(error)}") from error
     if not hasattr(module, name):
         public = [n for n, v in vars(module).items() if callable(v) and n[0] != "_"]
         raise HarnessError(f'{path} does not define "{name}"{did_you_mean(name, public)}')

@@ -86,6 +86,11 @@ def one_line(error: BaseException) -> str:
     return "; ".join(dict.fromkeys(problems))
 
 
+def named(error: BaseException) -> str:
+    """The same after the kind of the exception: of somebody else's code, which may raise any."""
+    return f"{type(error).__name__}: {one_line(error)}"
+
+
 def or_name(schema: dict[str, Any]) -> None:
     """For `json_schema_extra` of a model for whose mapping its name alone may stand."""
     whole = dict(schema)
@@ -184,6 +189,7 @@ def _bounds(part: Schema) -> str:
 
 def _by_kind(kind: str, context: Mapping[str, Any]) -> str:
     """What a type of pydantic's errors says was expected, where no schema tells it better."""
+    context = {k: f"{v:g}" if isinstance(v, float) else v for k, v in context.items()}
     if kind in _BOUNDS:
         return _BOUNDS[kind].format(**context)
     return _KINDS.get(kind.partition("_")[0], "a value of another kind").format(**context)

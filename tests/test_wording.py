@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import pytest
@@ -12,6 +13,8 @@ from pydantic_core import PydanticKnownError
 from pydantic_core._pydantic_core import list_all_errors  # every error it has, with an example
 from pydantic_core.core_schema import ErrorType
 
+from harness import registry
+from harness.errors import HarnessError
 from harness.wording import expected, explain, one_line, quoted
 
 OURS = ("value_error", "assertion_error", "custom_error")
@@ -118,3 +121,15 @@ def test_bounds_are_said_as_people_say_them() -> None:
     assert expected({"type": "integer", "minimum": 3, "maximum": 5}) == "a whole number from 3 to 5"
     assert expected({"type": "number", "exclusiveMaximum": 2}) == "a number below 2"
     assert expected({}) == "a plain value"
+
+
+def test_a_config_refused_in_a_plugin_is_told_in_one_line(tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from harness.methods.low_rank.lora import Config\nDEFAULT = Config(rank=0, lr=-1)\n"
+    )
+    with pytest.raises(HarnessError) as caught:
+        registry.find("harness.methods", f"{plugin}:Mine")
+    assert str(caught.value) == (
+        f"{plugin}:2: ValidationError: rank: 0: expected at least 1; lr: -1: expected more than 0"
+    )

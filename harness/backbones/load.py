@@ -26,6 +26,7 @@ from harness.backbones.weights import (
     weights_fingerprint,
 )
 from harness.errors import did_you_mean
+from harness.wording import named
 
 PREPROCESS = ("mean", "std", "resize_mode", "interpolation")
 """What open_clip says of the images that a tag's weights were trained on."""
@@ -208,7 +209,7 @@ def _build(config: dict[str, Any], spec: BackboneSpec) -> Any:
     try:
         return kind(**config)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = named(error)
         raise BackboneError(f"{spec.name}: open_clip cannot build it here: {reason}") from error
 
 

@@ -11,6 +11,7 @@ from harness.backbones.spec import EMBEDDED, BackboneError, BackboneSpec, Parts
 from harness.canonical import content_id
 from harness.errors import did_you_mean
 from harness.source import source_hash
+from harness.wording import named
 
 GROUP = "harness.backbones"
 
@@ -39,7 +40,7 @@ def plugin_parts(spec: BackboneSpec) -> Parts:
     try:
         built = build()
     except Exception as error:  # somebody else's code
-        raise BackboneError(f'backbone "{spec.model}": {type(error).__name__}: {error}') from error
+        raise BackboneError(f'backbone "{spec.model}": {named(error)}') from error
     try:
         model, tokenizer, given = built
         preprocess = {**given, "mean": _three(given["mean"]), "std": _three(given["std"])}
@@ -54,7 +55,7 @@ def plugin_parts(spec: BackboneSpec) -> Parts:
         return Parts(model, tokenizer, preprocess, content_id(identity))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BackboneError(
-            f'backbone "{spec.model}" returned {_kind(built)} ({type(error).__name__}: {error}); '
+            f'backbone "{spec.model}" returned {_kind(built)} ({named(error)}); '
             'expected (open_clip model, tokenizer, {"mean": (r, g, b), "std": (r, g, b)})'
         ) from error
 

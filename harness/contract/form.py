@@ -13,6 +13,7 @@ from torch import Tensor
 from harness.contract.subject import TOLERANCE, Broken, Skip, Subject, expect
 from harness.contract.toy import Planted, as_batch
 from harness.task import Method, candidates
+from harness.wording import one_line
 
 PROMISES = {"zero_steps": ("exact", "near", "none"), "transfer": ("kept", "none")}
 
@@ -30,7 +31,9 @@ def declaration(subject: Subject) -> None:
     try:
         default = config()
     except Exception as error:
-        raise Broken(f"Config() fails ({error}): give every field its paper's default") from None
+        raise Broken(
+            f"Config() fails ({one_line(error)}): give every field its paper's default"
+        ) from None
     adapter = TypeAdapter(config)
     values = adapter.dump_python(default, mode="json")
     again = adapter.validate_python(values)
@@ -47,7 +50,7 @@ def declaration(subject: Subject) -> None:
         for candidate in candidates(default, method.search_space):
             adapter.validate_python(adapter.dump_python(candidate))
     except ValueError as error:
-        raise Broken(f"search_space holds a value that Config refuses: {error}") from None
+        raise Broken(f"search_space holds a value that Config refuses: {one_line(error)}") from None
 
 
 def shapes(subject: Subject) -> None:

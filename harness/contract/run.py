@@ -11,6 +11,7 @@ from harness.contract import form, learning, tasks, traces
 from harness.contract.subject import Broken, Skip, Subject
 from harness.contract.toy import tiny_backbone
 from harness.task import FeaturesOnlyError, Method, NotApplicable
+from harness.wording import named
 
 CHECKS: dict[str, Callable[[Subject], None]] = {
     "declares a name, a frozen Config and a search space": form.declaration,
@@ -61,7 +62,7 @@ def run_contract(method: type[Method], backbone: Backbone | None = None) -> list
         except (Skip, NotApplicable, FeaturesOnlyError) as reason:
             checks.append(Check(name, "skipped", str(reason)))
         except Exception as error:  # whatever a plug-in raises is a finding
-            message = f"{type(error).__name__}: {error} ({origin(error)})"
+            message = f"{named(error)} ({origin(error)})"
             checks.append(Check(name, "failed", message))
     return checks
 

@@ -29,7 +29,7 @@ from harness.run.search import Choice, Evaluator, accuracy_of, choose, plain
 from harness.run.transfer import carry_over
 from harness.store.record import Cost, Draw, Failure, Kind, Metrics, Record, Retention, StageResult
 from harness.task import Classifier, FeaturesOnlyError, NotApplicable, Task
-from harness.wording import one_line
+from harness.wording import named, one_line
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def failure_record(
         provenance={**provenance(), "finished": _now()},
         failure=Failure(
             kind=kind,
-            message=message or f"{type(error).__name__}: {error}",
+            message=message or named(error),
             traceback="".join(traceback.format_exception(error)),
             attempt=attempt,
         ),
