@@ -61,7 +61,7 @@ def _against(ranks: pd.DataFrame, order: Sequence[str], k: int) -> str:
     places = {row: place for row in order[1:] if (place := place_at(ranks, row, k))}
     open_to = {row: place.gap for row, place in places.items() if place.against == "undecided"}
     if not open_to:
-        return ", ahead of every other of them" if places else ""
+        return ", ahead of every other ranked row" if places else ""
     if len(open_to) > _MOST:
         return f"; against {len(open_to)} of the {len(places)} others that is undecided"
     gaps = [f"{row} ({interval(gap.mean, gap.half, signed=True)})" for row, gap in open_to.items()]

@@ -18,7 +18,7 @@ from harness.plan.suite import load_suite
 from harness.store.store import Store
 from harness.verbs.folders import report_folder
 from harness.verbs.live import Live, duration
-from harness.verbs.report import write_report
+from harness.verbs.report import report_parts, write_report
 from harness.verbs.skipped import cells_of, show_skipped
 
 
@@ -41,6 +41,7 @@ def run_suite(
     store = Store(results)
     workers = _workers(executor, workers, threads, search, address)
     preflight(plan.cells[0].backbone_spec, device, plan.suite.suite.precision)
+    report_parts(plan.suite)  # a part that is not there is said before hours of running
     runner = make_executor(executor)
     minutes = plan.suite.suite.limit.minutes_per_cell
     settings = Settings(

@@ -96,7 +96,7 @@ def test_undecided_is_no_praise_and_only_a_decision_is_bold() -> None:
     top1["coop"] = [45.0, 46, 47]
     report = gather(cells, {c.id: record(c, top1=top1[c.label][c.seed - 1]) for c in cells})
     assert [line.entries[0].strong for line in report.leaderboard.lines] == [True, False, False]
-    assert "ahead of every other of them" in report.findings[0]
+    assert "ahead of every other ranked row" in report.findings[0]
 
 
 def test_one_draw_has_no_interval_and_no_rank() -> None:
