@@ -6,10 +6,16 @@ import hashlib
 import json
 from typing import Any
 
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces; refuses NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """JSON with sorted keys and no spaces.
+
+    Raises:
+        ValueError: NaN or infinity in it.
+    """
+    return _ENCODE(value)
 
 
 def content_id(value: Any) -> str:

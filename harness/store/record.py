@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, with_c
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict  # pydantic asks for it before Python 3.12
 
-from harness.store.identity import SCHEMA, STRICT, Identity
+from harness.canonical import digest
+from harness.store.identity import SCHEMA, STRICT, Identity, in_one_piece
 from harness.wording import UNKNOWN, Where, explain, show
 
 __all__ = ["SCHEMA", "CorruptRecord", "LaterRecord", "Record"]
@@ -176,7 +177,7 @@ class Record:
             raise _refusal(text, error) from None
         if record.schema != SCHEMA:
             raise _of_schema(record.schema)
-        if record.identity.id != record.id:
+        if digest(in_one_piece(record.identity)) != record.id:
             raise CorruptRecord("its id is not the hash of its identity: the file was changed")
         return record
 
