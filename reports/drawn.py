@@ -55,6 +55,11 @@ class Drawn:
         ]
         return f"{MARK} At {shots_name(shots)} {'; '.join(parts)}." if parts else ""
 
+    def repeats(self, shots: int) -> bool:
+        """Whether every data set drew the same images at fewer shots already."""
+        here = [lot for (_, k), lot in self.lots.items() if k == shots]
+        return bool(here) and all(lot.same_as for lot in here)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """Every such sentence, by shots."""

@@ -22,7 +22,7 @@ def findings(study: Study) -> list[str]:
     counts, at = study.counts, study.standing
     if counts["ok"] == 0:
         return [f"No cell has finished yet: {counts['planned']} planned. {_undone(counts)}".strip()]
-    sentences = [_leaders(at, k) for k in at.shots]
+    sentences = [_leaders(at, k) for k in at.shots if not at.drawn.repeats(k)]
     sentences += at.drawn.notes
     sentences += [_zero_shot(at), _least_forgetting(study.grid, at), *_reference(study)]
     sentences += [_configurations(at, group) for group in dict.fromkeys(at.info["group"]) if group]

@@ -76,7 +76,7 @@ def parity_table(found: Sequence[Comparison]) -> Table:
             Entry(", ".join(number(c.number.value) for c in group), draws),
             ours,
             Entry(number(one.difference, signed=True)),
-            Entry(one.status, strong=one.status == "reproduced"),
+            Entry(one.status),
             Entry("; ".join(one.why) or NONE),
             Entry(one.source.paper, source),
         )
