@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from harness.plan.cell import Cell
-from harness.run.cell import Outcome, failure_record
+from harness.run.cell import Outcome
+from harness.run.failure import failure_record
 
 
 class OverTime(BaseException):

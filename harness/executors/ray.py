@@ -22,7 +22,8 @@ from harness.executors.cluster import Head, cluster, first_line
 from harness.executors.limit import OverTime, over_time
 from harness.executors.workers import Job, Workers
 from harness.plan.cell import Cell
-from harness.run.cell import Outcome, failure_record
+from harness.run.cell import Outcome
+from harness.run.failure import failure_record
 from harness.store.record import Kind
 
 TICK = 1.0

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
 from typing import Any
 
 import torch
 
-from harness.backbones import BackboneError
-from harness.datasets import DatasetError
 from harness.errors import full_disk
 from harness.measure import Scored
 from harness.plan.cell import Cell
@@ -20,16 +16,16 @@ from harness.plan.variants import build_config
 from harness.run.cost import Meter, in_all
 from harness.run.device_loss import device_lost
 from harness.run.evaluation import Evaluation
+from harness.run.failure import failure_record
 from harness.run.kept import RETENTION, TEST, Arrays, Kept, to_arrays
 from harness.run.measures import measured
 from harness.run.prepared import Prepared, PreparedStage
-from harness.run.provenance import provenance
-from harness.run.resources import Resources, StaleWorker
+from harness.run.provenance import provenance, stamped
+from harness.run.resources import Resources
 from harness.run.search import Choice, Evaluator, accuracy_of, choose, plain
 from harness.run.transfer import carry_over
-from harness.store.record import Cost, Draw, Failure, Kind, Metrics, Record, Retention, StageResult
-from harness.task import Classifier, FeaturesOnlyError, NotApplicable, Task
-from harness.wording import named, one_line
+from harness.store.record import Cost, Draw, Metrics, Record, Retention, StageResult
+from harness.task import Classifier, Task
 
 
 @dataclass(frozen=True)
@@ -57,27 +53,6 @@ def run_cell(
     """
     provenance()  # kept from here on: it asks the GPU for its name, which a fault would forbid
     return _guarded(cell, attempt, lambda: _run(Prepared(cell, resources), parallel))
-
-
-def failure_record(
-    cell: Cell, error: BaseException, attempt: int, kind: Kind | None = None
-) -> Record:
-    """What is kept of a cell that did not finish."""
-    kind = kind or _kind(error)
-    message = one_line(error) if isinstance(error, ValueError | NotApplicable | StaleWorker) else ""
-    return Record(
-        id=cell.id,
-        label=cell.label,
-        identity=cell.identity,
-        status="skipped" if kind == "not_applicable" else "failed",
-        provenance={**provenance(), "finished": _now()},
-        failure=Failure(
-            kind=kind,
-            message=message or named(error),
-            traceback="".join(traceback.format_exception(error)),
-            attempt=attempt,
-        ),
-    )
 
 
 def candidate_accuracy(cell: Cell, candidate: dict[str, Any], resources: Resources) -> float:
@@ -256,26 +231,8 @@ def _draw(stage: PreparedStage) -> Draw:
 
 def _provenance(opened: Prepared) -> dict[str, Any]:
     return {
-        **provenance(),
+        **stamped(),
         "device": str(opened.backbone.device),
         "notes": list(getattr(opened.backbone, "notes", ())),
         "data": {name: list(reading.said) for name, reading in opened.readings().items()},
-        "finished": _now(),
     }
-
-
-def _kind(error: BaseException) -> Kind:
-    if isinstance(error, NotApplicable | FeaturesOnlyError):
-        return "not_applicable"
-    out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-    if out_of_memory or "DefaultCPUAllocator" in str(error):  # torch's, on a CPU
-        return "memory"
-    if isinstance(error, StaleWorker) or device_lost(error):
-        return "infrastructure"
-    if isinstance(error, DatasetError | BackboneError | OSError):
-        return "data"
-    return "method"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

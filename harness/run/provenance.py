@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ def provenance() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "machine": _machine(),
     }
+
+
+def stamped() -> dict[str, Any]:
+    """The same, and the time: of a cell that has just finished."""
+    return {**provenance(), "finished": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 def _git(folder: Path) -> dict[str, Any]:
