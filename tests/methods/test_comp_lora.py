@@ -119,7 +119,7 @@ def test_reduced_form_by_its_definition():
         (0.95, "energy", 3),
         (0.5, "ratio", 2),  # 1.5, rounded up
         (0.3, "ratio", 1),
-        (0.4, "ratio", 1),  # 1.2, rounded down
+        (0.45, "ratio", 1),  # 1.35, rounded down
         (9 / 14, "energy", 1),  # exactly what the first holds
         (2, "count", 2),
     ],

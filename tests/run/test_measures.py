@@ -54,6 +54,8 @@ def test_without_a_frozen_classifier_nothing_is_compared_with_it() -> None:
 
 def test_a_class_without_test_images_does_not_enter_the_per_class_mean() -> None:
     assert per_class_mean(scored(logits_of([2, 2], 3), [2, 2])) == 100.0
+    # One with a single image does: 2/2 and 0/1.
+    assert per_class_mean(scored(logits_of([2, 2, 2], 3), [2, 2, 1])) == 50.0
 
 
 def test_calibration_error_by_hand() -> None:
