@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness.backbones.backbone import Backbone, Precision
-from harness.classes import FeaturesOnlyError
+from harness.classes import Classes, FeaturesOnlyError
 
 
 class FeaturesOnly(Backbone):
@@ -38,6 +38,21 @@ class FeaturesOnly(Backbone):
         self.precision = precision
         self.notes = ("pre-computed features, no encoder",)
         self.sites: Mapping[str, nn.Linear] = {}
+        self._told: dict[Classes, Tensor] = {}
+
+    def tell(self, classes: Classes, text: Tensor) -> None:
+        """Make known the (C, d) unit text features that a data set brings of its names."""
+        self._told[classes] = text
+
+    def text_features(self, classes: Classes) -> Tensor:
+        """(C, d) unit text features that a data set brought, a copy.
+
+        Raises:
+            FeaturesOnlyError: none brought these names under these templates.
+        """
+        if classes not in self._told:
+            raise FeaturesOnlyError(f"{self.name}: features only, no encoder for other class names")
+        return self._told[classes].clone()
 
     def __getattr__(self, name: str) -> Any:
         """Reached for everything that a whole backbone has and this one has not."""

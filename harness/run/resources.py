@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from harness.backbones.features_only import FeaturesOnly
 from harness.backbones.preprocessing import preprocessing_by
 from harness.canonical import digest
 from harness.datasets import Dataset, Item, load_dataset
@@ -117,6 +118,10 @@ class Resources:
             self._evaluations[key] = Evaluation(
                 data, data.items("test"), classes, backbone, self._test_features
             )
+            brought = data.text_features()
+            if isinstance(backbone, FeaturesOnly) and brought is not None:
+                # A classifier that is carried over to these names has no encoder to ask.
+                backbone.tell(classes, torch.from_numpy(brought).to(backbone.device))
         return self._evaluations[key]
 
     def text(

@@ -145,3 +145,19 @@ def test_features_of_another_model_than_the_backbone_are_named(folder: Path) -> 
     failure = run(folder, text)["linear_probe"].failure
     assert failure and failure.kind == "data"
     assert "width 4" in failure.message and "backbone: {features: NAME" in failure.message
+
+
+def test_base_to_new_finds_the_text_of_both_halves(tmp_path: Path) -> None:
+    """Four classes along four axes, image and text alike: zero-shot is right on both halves."""
+    x = np.eye(4, dtype=np.float32) + 0.1
+    data = {f"{split}_{key}": value for split in ("train", "test") for key, value in
+            (("x", x), ("y", np.arange(4)))}  # fmt: skip
+    np.savez(tmp_path / "f.npz", classnames=np.array(["a", "b", "c", "d"]), **data)
+    np.savez(tmp_path / "t.npz", emb=np.eye(4, dtype=np.float32))
+    found = run(tmp_path, TEXT + "setting: base_to_new\n")
+    for label in ("zero_shot", "clip_adapter"):
+        record = found[label]
+        assert record.status == "ok", record.failure
+        (new,) = record.retention.values()
+        assert record.metrics and record.metrics["top1"] == 100.0
+        assert new and new.metrics["top1"] == 100.0 and new.rule == "rebind"
