@@ -30,7 +30,12 @@ def warnings_of(study: Study) -> list[str]:
     used = [records[cell] for cell in done["cell_id"]]
     found += _identity(frame, used)
     rows = list(map(str, done["row"]))
-    found += [*_sources(rows, used), *_views(rows, used), *_whole_val(rows, used)]
+    found += [
+        *_sources(rows, used),
+        *_views(rows, used),
+        *_whole_val(rows, used),
+        *_unfinished(rows, used),
+    ]
     return [*found, *_code(list(records.values()))]
 
 
@@ -188,6 +193,22 @@ def _whole_val(rows: list[str], used: list[Record]) -> list[str]:
         f"Not few-shot in its labels: {names} chose hyper-parameters on whole validation splits, "
         f"on {dataset} {val:,} labels beside {images:,} support images. Compare them with nothing "
         "that had fewer."
+    ]
+
+
+def _unfinished(rows: list[str], used: list[Record]) -> list[str]:
+    """Which rows have fits that ended before their minimum, where a method tells (`converged`)."""
+    short = [
+        row
+        for row, record in zip(rows, used, strict=True)
+        if not record.details.get("converged", 1.0)
+    ]
+    if not short:
+        return []
+    counts = ", ".join(f"{row} ({short.count(row)})" for row in dict.fromkeys(short))
+    return [
+        f"Fits that ran out of iterations before their minimum: {counts}. Raise `iterations`; "
+        "`gradient` in the records says how far off they are."
     ]
 
 

@@ -205,3 +205,14 @@ def test_rows_that_augment_differently_are_told() -> None:
     assert "linear_probe" not in said
     alike = [c for c in cells if c.label != "coop"]
     assert not [w for w in gather(alike, results).warnings if "augmented" in w]
+
+
+def test_fits_that_ended_before_their_minimum_are_said() -> None:
+    cells = grid(["zero_shot", "linear_probe", "coop"], ["eurosat"], [1])
+    everything = records(cells)
+    probes = [cell.id for cell in cells if cell.label == "linear_probe"]
+    for number, cell in enumerate(probes):
+        details = {"converged": float(number > 0), "gradient": 0.2}
+        everything[cell] = dataclasses.replace(everything[cell], details=details)
+    found = [w for w in gather(cells, everything).warnings if "ran out of iterations" in w]
+    assert len(found) == 1 and "linear_probe (1)." in found[0]
