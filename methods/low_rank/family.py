@@ -15,28 +15,20 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from harness.methods.config import (
-    AtLeastOne,
-    Count,
-    NotNegative,
-    Positive,
-    ProperShare,
-    require,
-)
+from harness.methods.config import AtLeastOne, ProperShare, require
+from harness.methods.encoders import EncoderConfig, EncoderTrained
 from harness.methods.low_rank.classifier import LowRankClassifier, deltas_of, state_of
 from harness.methods.low_rank.dropout import Dropout
 from harness.methods.low_rank.spectra import leakage
 from harness.methods.low_rank.update import Update
-from harness.methods.schedule import Schedule, cosine, drawn_shots
 from harness.methods.step import Step
-from harness.methods.training import Trained
 from harness.task import Classifier, NotApplicable, Task
 
 Site = Literal["q", "k", "v", "out", "up", "down"]
 
 
 @dataclass(frozen=True)
-class LowRankConfig:
+class LowRankConfig(EncoderConfig):
     """CLIP-LoRA's training, shared by the family."""
 
     rank: AtLeastOne = 2
@@ -45,16 +37,6 @@ class LowRankConfig:
     """Linears of every block: those of attention, and `up` and `down` of its MLP."""
     dropout: ProperShare = 0.25
     """On the branch's input, in training only."""
-    lr: Positive = 2e-4
-    weight_decay: NotNegative = 1e-2
-    floor_lr: NotNegative = 1e-6
-    """Where the cosine ends."""
-    batch: AtLeastOne = 32
-    steps_per_shot: Count = 500
-    steps: Count | None = None
-    """A budget in steps, in place of `steps_per_shot` × shots drawn."""
-    views: Count = 0
-    """Only with encoders = "text": V > 0 trains on V cached augmented views of the images."""
 
     quick: ClassVar[Mapping[str, Any]] = {"steps": 40, "lr": 3e-2}
     identity: ClassVar[Mapping[str, Any]] = {"steps": 0}
@@ -67,10 +49,9 @@ class LowRankConfig:
         )
 
 
-class LowRank(Trained):
+class LowRank(EncoderTrained):
     """Trains the updates of all sites together, through both encoders."""
 
-    transfer = "kept"
     search_space = {"lr": (5e-5, 2e-4, 8e-4, 3.2e-3)}  # noqa: RUF012
 
     updates: dict[str, Update]
@@ -92,13 +73,6 @@ class LowRank(Trained):
     def adapts(self, tower: str) -> bool:
         return self.config.encoders in ("both", tower)
 
-    def schedule(self, classes: int, images: int, shots: int) -> Schedule:
-        c = self.config
-        steps = c.steps
-        if steps is None:
-            steps = c.steps_per_shot * drawn_shots(shots, images, classes)
-        return Schedule(steps, lambda step: cosine(step, steps, c.lr, c.floor_lr), c.batch, c.views)
-
     def start(self, task: Task) -> dict[str, Tensor]:
         linears = self._linears(task)
         self.prepare(task, linears)
@@ -116,17 +90,6 @@ class LowRank(Trained):
     def during(self, step: Step) -> AbstractContextManager[Any]:
         bound = {site: update.bind(self.dropout) for site, update in self.updates.items()}
         return step.task.backbone.intercept(bound)
-
-    def image_features(self, step: Step) -> Tensor:
-        if not self.adapts("vision"):
-            return step.frozen.features
-        return step.task.backbone.encode_image(step.images)
-
-    def text_features(self, step: Step) -> Tensor:
-        task = step.task
-        return (
-            task.backbone.text_features(task.classes) if self.adapts("text") else task.text_features
-        )
 
     def learnt(self) -> dict[str, Tensor]:
         return state_of({site: update.learnt() for site, update in self.updates.items()})

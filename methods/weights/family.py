@@ -17,25 +17,17 @@ import torch
 from torch import Tensor
 
 from harness.backbones import Backbone
-from harness.methods.config import AtLeastOne, Count, NotNegative, Positive, Share
-from harness.methods.schedule import Schedule, cosine, drawn_shots
+from harness.methods.config import Count, Share
+from harness.methods.encoders import EncoderConfig, EncoderTrained
 from harness.methods.step import Step
-from harness.methods.training import Trained
 from harness.task import Batch, Classes, Classifier, NotApplicable, Task, zero_shot_logits
 
 
 @pydantic.dataclasses.dataclass(frozen=True)
-class WeightsConfig:
-    """CLIP-LoRA's training, and all of what it learnt."""
+class WeightsConfig(EncoderConfig):
+    """LayerNorm tuning's budget (2SFS, CVPR 2025); decay draws Δ towards the frozen weights."""
 
-    lr: Positive = 2e-4
-    weight_decay: NotNegative = 1e-2
-    """On Δ: towards the frozen weights."""
-    floor_lr: NotNegative = 1e-6
-    batch: AtLeastOne = 32
     steps_per_shot: Count = 300
-    steps: Count | None = None
-    """A budget in steps, in place of `steps_per_shot` × shots drawn."""
     scale: Share = 1.0
     """α: how much of Δ the classifier takes."""
 
@@ -43,10 +35,11 @@ class WeightsConfig:
     identity: ClassVar[Mapping[str, Any]] = {"steps": 0}
 
 
-class Weights(Trained):
-    """Trains Δ of some parameters, through both encoders."""
+class Weights(EncoderTrained):
+    """Trains Δ of some parameters, through the encoders that they belong to."""
 
-    transfer = "kept"
+    towers: frozenset[str] = frozenset({"vision", "text"})
+    """Which those are; before a backbone is seen, both."""
 
     @abstractmethod
     def chosen(self, backbone: Backbone) -> Sequence[str]:
@@ -55,34 +48,16 @@ class Weights(Trained):
     def adapts(self, tower: str) -> bool:
         return tower in self.towers
 
-    def schedule(self, classes: int, images: int, shots: int) -> Schedule:
-        c = self.config
-        steps = c.steps
-        if steps is None:
-            steps = c.steps_per_shot * drawn_shots(shots, images, classes)
-        return Schedule(steps, lambda step: cosine(step, steps, c.lr, c.floor_lr), c.batch)
-
     def start(self, task: Task) -> dict[str, Tensor]:
         names = self.chosen(task.backbone)
         if not names:
             raise NotApplicable(f"{self.name}: {task.backbone.name} has no such parameters")
-        self.towers = {name.partition(".")[0] for name in names}
+        self.towers = frozenset(name.partition(".")[0] for name in names)
         parameters = task.backbone.parameters
         return {name: torch.zeros_like(parameters[name]) for name in names}
 
     def during(self, step: Step) -> AbstractContextManager[Any]:
         return step.task.backbone.shift(self.tensors)
-
-    def image_features(self, step: Step) -> Tensor:
-        if not self.adapts("vision"):
-            return step.frozen.features
-        return step.task.backbone.encode_image(step.images)
-
-    def text_features(self, step: Step) -> Tensor:
-        task = step.task
-        if not self.adapts("text"):
-            return task.text_features
-        return task.backbone.text_features(task.classes)
 
     def classifier(
         self, task: Task, state: Mapping[str, Tensor], measured: dict[str, float]

@@ -68,6 +68,11 @@ def test_the_scale_interpolates_from_the_frozen_model(backbone):
     assert (logits[1.0] - logits[0.0]).abs().max() > 0.1
 
 
+def test_work_is_told_before_a_backbone_is_seen():
+    work = LayerNorms(WeightsConfig(steps=10, batch=4)).work(classes=3, images=12, shots=4)
+    assert (work.steps, work.images_trained, work.prompts_trained) == (10, 40, 30)
+
+
 def test_a_backbone_without_such_parameters_is_not_applicable(backbone):
     class Nothing(LayerNorms):
         def chosen(self, backbone):
