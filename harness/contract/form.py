@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.contract.subject import TOLERANCE, Broken, Skip, Subject, expect
 from harness.contract.toy import Planted, as_batch
-from harness.task import Method, candidates
+from harness.task import Method, Work, candidates
 from harness.wording import one_line
 
 PROMISES = {"zero_steps": ("exact", "near", "none"), "transfer": ("kept", "none")}
@@ -87,6 +87,13 @@ def report(subject: Subject) -> None:
     for name, value in classifier.details().items():
         finite = isinstance(value, int | float) and math.isfinite(value)
         expect(finite, f'details()["{name}"] = {value!r}, expected a finite number')
+
+
+def work(subject: Subject) -> None:
+    fresh = subject.method(subject.brief)
+    found = fresh.work(classes=len(Planted(subject.backbone).classes), images=24, shots=4)
+    kind = type(found).__name__
+    expect(isinstance(found, Work), f"work returned {kind}, expected a harness.task.Work")
 
 
 def save_and_load(subject: Subject) -> None:

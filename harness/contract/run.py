@@ -18,6 +18,7 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     "logits have the right shape and are finite": form.shapes,
     "tensors of the task and the batch are as they were": traces.shared_tensors,
     "trainable and details are numbers": form.report,
+    "work is told before a fit": form.work,
     "same seed, same classifier; global randomness untouched": traces.determinism,
     "backbone unchanged after a fit": traces.backbone_after_fit,
     "backbone unchanged after an exception": traces.backbone_after_exception,

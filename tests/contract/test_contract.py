@@ -11,7 +11,7 @@ from contract_methods import Good, Scores, outcome, sums
 from harness.contract import run_contract
 from harness.contract.toy import Planted, TestSetTouched, tiny_backbone
 from harness.plan.methods import find_method
-from harness.task import Method
+from harness.task import Method, Work
 
 torch.set_num_threads(1)
 
@@ -145,6 +145,16 @@ class Mean(Good):
         features, labels = task.support.features, task.support.labels
         rows = [features[labels == c].mean(0) for c in range(len(task.classes))]
         return Scores(torch.stack(rows) - features.mean(0))
+
+
+@broken("work is told")
+class WorkAfterTheFit(Good):
+    def fit(self, task):
+        self.count = len(task.support)
+        return super().fit(task)
+
+    def work(self, classes, images, shots):
+        return Work(steps=self.count)
 
 
 @broken("transfer")
