@@ -218,11 +218,26 @@ def data() -> None:
 @click.argument("root", type=click.Path(path_type=Path))
 @click.argument("names", nargs=-1)
 @click.option("--decode", is_flag=True, help="Decode every image and name the corrupt ones.")
+@click.option("--near", type=click.FloatRange(0, 1), metavar="COSINE",
+              help="Of features: count test rows this near to a training row.")  # fmt: skip
 def data_check(**options: Any) -> None:
-    """Count images below ROOT against the known sizes; name what is missing."""
+    """Count images below ROOT against the known sizes; name what is missing. ROOT may also be a
+    data set of one's own: class folders, a split file, a file of features."""
     from harness.verbs.data import check_data
 
     sys.exit(check_data(**options))
+
+
+@data.command("split")
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--seed", type=click.IntRange(0), required=True)
+@click.option("--test", type=float, default=0.3, show_default=True, help="Part of each class.")
+@click.option("--val", type=float, default=0.2, show_default=True, help="Part of each class.")
+def data_split(**options: Any) -> None:
+    """Print the split of ROOT/<class>/ that `split: {seed: …}` makes, as a split.json."""
+    from harness.verbs.data import print_split
+
+    sys.exit(print_split(**options))
 
 
 @data.command("fetch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from harness.datasets.catalogue import PHOTO
@@ -86,7 +87,8 @@ def _split(
 def _made(name: str, root: Path, split: MadeSplit, classnames: Mapping[str, str]) -> FileDataset:
     tree = _classes_in(name, root)
     images = make_split(f"{name}: {root}", tree.images, split)
-    return _dataset(name, root, images, {}, tree.passed, classnames)
+    data = _dataset(name, root, images, {}, tree.passed, classnames)
+    return replace(data, remarks=(f"split {split}", *data.remarks))
 
 
 def _evaluation_only(name: str, root: Path, classnames: Mapping[str, str]) -> FileDataset:

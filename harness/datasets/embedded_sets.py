@@ -66,6 +66,12 @@ class EmbeddedDataset(Dataset):
         with np.load(self.path, allow_pickle=False) as arrays:
             return {split: _rgb(arrays[f"{split}_x"], self.path) for split in self.splits}
 
+    def contents_by_split(self) -> Mapping[str, Sequence[bytes | str]]:
+        return {
+            split: [hashlib.sha256(image.tobytes()).digest() for image in images]
+            for split, images in self._images.items()
+        }
+
     def read(self, items: Sequence[Item]) -> list[NDArray[np.uint8]]:
         images = self._images
         found = []

@@ -25,7 +25,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.datasets.class_names import check_class_names
 from harness.datasets.dataset import Dataset, DatasetError, Item, MissingData, digest
+from harness.datasets.leaks import refuse_shared_paths
 from harness.datasets.remembered import remembered
 from harness.datasets.rows import Rows
 from harness.errors import few
@@ -76,6 +78,17 @@ class FeatureDataset(Dataset):
     def _check_labels(self) -> None:
         """Nothing: `load_features` has checked them, a whole array at a time."""
 
+    def contents_by_split(self) -> Mapping[str, Sequence[bytes | str]]:
+        """Of sets below `LARGE` bytes: of larger ones it would take as long as to read them."""
+        if sum(rows.array.nbytes for rows in self.splits.values()) >= LARGE:
+            return {}
+        return {
+            split: [
+                hashlib.sha256(row.tobytes()).digest() for chunk in rows.chunks() for row in chunk
+            ]
+            for split, rows in self.splits.items()
+        }
+
     def raw_text_features(self) -> NDArray[np.float32] | None:
         return self.text
 
@@ -111,7 +124,10 @@ def load_features(
     found = {split: key for split, key in keys.items() if key is not None}
     if "test" not in found:
         raise DatasetError(f"{path}: no test_x (arrays there: {few(sorted(arrays), 3)})")
+    places = [f'classnames[{label}] "{n}"' for label, n in enumerate(names)]
+    check_class_names(str(path), names, places)
     splits = {split: _read_split(arrays, key, names, path) for split, key in found.items()}
+    _refuse_shared(path, splits)
     widths = {split: rows.array.shape[1] for split, rows in splits.items()}
     if len(set(widths.values())) > 1:
         raise DatasetError(f"{path}: features differ in width: {widths}")
@@ -205,6 +221,16 @@ def _read_split(arrays: Arrays, key: str, names: Sequence[str], path: Path) -> R
     if own is not None and own.shape != (len(x),):
         raise DatasetError(f"{path}: {key}_impath has {len(own)} rows, {key}_x has {len(x)}")
     return Rows(key, x, y.astype(np.int64), np.arange(len(x)), tuple(names), own)
+
+
+def _refuse_shared(path: Path, splits: Mapping[str, Rows]) -> None:
+    """Where rows say which image they are of: no image is in two splits."""
+    own = {split: rows for split, rows in splits.items() if rows.paths is not None}
+    items = {
+        split: [item._replace(impath=item.impath.partition("/")[2]) for item in rows]
+        for split, rows in own.items()
+    }
+    refuse_shared_paths(str(path), items)
 
 
 def _check_finite(rows: Rows, path: Path) -> None:

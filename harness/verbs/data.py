@@ -8,14 +8,23 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 
-def check_data(root: Path, names: tuple[str, ...], decode: bool) -> int:
+def check_data(root: Path, names: tuple[str, ...], decode: bool, near: float | None = None) -> int:
     """Print what is there and what is missing; 1 unless every set asked for is complete.
 
-    Without names all known sets are looked for, and those that are absent do not count as wrong.
+    Without names all known sets are looked for, and those that are absent do not count as wrong;
+    where there is none of them, the path is read as a data set of one's own.
     """
     from harness.datasets.fetch.check import check
 
+    if not names and root.is_file():
+        return _check_own(root, decode, near)
     findings = check(root, names, decode)
+    if (
+        not names
+        and all(finding.status == "absent" for finding in findings)
+        and any(root.iterdir())
+    ):
+        return _check_own(root, decode, near)
     console = Console(highlight=False, soft_wrap=True)
     for finding in findings:
         console.print("\n".join(finding.lines()), markup=False)
@@ -27,6 +36,31 @@ def check_data(root: Path, names: tuple[str, ...], decode: bool) -> int:
             f"{root} holds no folder of a known data set: is it the one that does?", markup=False
         )
     return 1 if wrong else 0
+
+
+def _check_own(path: Path, decode: bool, near: float | None) -> int:
+    from harness.datasets.fetch.own import check_own, own_spec
+
+    lines, right = check_own(own_spec(path), decode, near)
+    Console(highlight=False, soft_wrap=True).print("\n".join(lines), markup=False)
+    return 0 if right else 1
+
+
+def print_split(root: Path, seed: int, test: float, val: float) -> int:
+    """Print a split made by a seed as a `split.json`."""
+    from pydantic import ValidationError
+
+    from harness.datasets import DatasetError
+    from harness.datasets.class_folders import load_class_folders
+    from harness.datasets.made_split import MadeSplit, split_json
+    from harness.wording import one_line
+
+    try:
+        how = MadeSplit(seed=seed, test=test, val=val)
+    except ValidationError as error:
+        raise DatasetError(one_line(error)) from None
+    print(split_json(load_class_folders(root.name, root, how)))
+    return 0
 
 
 def fetch_data(name: str, root: Path) -> int:
