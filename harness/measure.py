@@ -92,7 +92,9 @@ class Measure:
         value = found.item() if isinstance(found, Tensor) and found.numel() == 1 else found
         if value is None or (_is_number(value) and math.isfinite(value)):
             return value
-        raise MeasureError(f'measure "{self.name}" returned {found!r}, expected a finite number')
+        shape = f"a tensor of shape {tuple(found.shape)}" if isinstance(value, Tensor) else None
+        what = shape or repr(found)
+        raise MeasureError(f'measure "{self.name}" returned {what}, expected a finite number')
 
 
 def measure(

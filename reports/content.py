@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pandas as pd
 
@@ -18,6 +19,8 @@ from harness.reports.published import Published
 from harness.reports.study import Study, study
 from harness.reports.table import Table, to_csv, to_markdown, to_text
 from harness.store.record import Record
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -98,11 +101,22 @@ def leaderboard_text(content: Content) -> str:
 
 def _shown(part: Part, found: Study, own: bool) -> Shown:
     try:
-        return Shown(part, tuple(part.tables(found)), tuple(part.plots(found)))
+        tables, plots = part.tables(found), part.plots(found)
+        return Shown(part, _all(tables, Table, "tables"), _all(plots, Plot, "plots"))
     except Exception as error:  # somebody else's code
         if own:
             raise
         raise broken(part, error) from error
+
+
+def _all(found: Sequence[T], kind: type[T], method: str) -> tuple[T, ...]:
+    """`found` as a tuple. Raises TypeError unless it is a list of `kind`."""
+    many = isinstance(found, list | tuple)
+    wrong = [one for one in found if not isinstance(one, kind)] if many else [found]
+    if wrong:
+        got = f"a list with a {type(wrong[0]).__name__}" if many else type(found).__name__
+        raise TypeError(f"{method}(study) returned {got}, expected a list of {kind.__name__}")
+    return tuple(found)
 
 
 def broken(part: Part, error: Exception) -> HarnessError:

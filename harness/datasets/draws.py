@@ -74,12 +74,26 @@ def draw(
         raise DatasetError(f"shots is {shots}, expected at least 1")
     if not train_items:
         raise DatasetError("there are no training items to draw from")
-    train, val = sampler.draw(train_items, val_items, shots, random.Random(seed))
+    train, val = _pair(sampler, sampler.draw(train_items, val_items, shots, random.Random(seed)))
     _check(sampler, train, train_items, "train")
     _check(sampler, val, val_items, "val")
     if not train:
         raise DatasetError(f'sampler "{sampler.name}" drew no training image')
     return Episode(tuple(train), tuple(val), sampler.name, seed)
+
+
+def _pair(sampler: Sampler, drawn: object) -> tuple[Sequence[Item], Sequence[Item]]:
+    """`drawn`. Raises DatasetError unless it is two sequences; an item is a tuple too, but none."""
+    parts = drawn if isinstance(drawn, list | tuple) else ()
+    if len(parts) == 2 and all(
+        isinstance(part, list | tuple) and not isinstance(part, Item) for part in parts
+    ):
+        return parts[0], parts[1]
+    found = type(drawn).__name__ + (f" of {len(parts)}" if parts else "")
+    raise DatasetError(
+        f'sampler "{sampler.name}": draw returned a {found}, expected two lists: '
+        "return support, validation"
+    )
 
 
 def _check(sampler: Sampler, drawn: Sequence[Item], pool: Sequence[Item], split: str) -> None:

@@ -10,6 +10,7 @@ from running import ONE_SET, Run, numbers
 from small_suite import MakePlan
 
 from harness.datasets import Item
+from harness.datasets.dataset import DatasetError
 from harness.datasets.draws import draw
 from harness.datasets.samplers import Sampler, find_sampler
 from harness.errors import HarnessError
@@ -145,6 +146,18 @@ def drawn(train: list[Item], val: list[Item]) -> Counter[int]:
             return train, val
 
     return draw(TRAIN, VAL, 2, 1, Fixed()).given
+
+
+@pytest.mark.parametrize("returned", [TRAIN, TRAIN[:2], None, (TRAIN,)])
+def test_a_sampler_that_returns_no_pair_is_told_what_to_return(returned: object) -> None:
+    class Single(Sampler):
+        name = "single"
+
+        def draw(self, *given: object) -> tuple[list[Item], list[Item]]:
+            return returned  # type: ignore[return-value]
+
+    with pytest.raises(DatasetError, match=r'"single": draw returned .*return support, validation'):
+        draw(TRAIN, VAL, 2, 1, Single())
 
 
 def test_a_sampler_draws_from_what_it_was_given() -> None:

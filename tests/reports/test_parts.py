@@ -71,6 +71,20 @@ class FailsToDraw(Part):
         return [Plot("x", "x", "x", lambda: 1 / 0)]  # type: ignore[arg-type, return-value]
 
 
+class ReturnsOne(Part):
+    name, title = "returns_one", "No list"
+
+    def tables(self, study: Study) -> list[Table]:
+        return Table.of("x", "x", study.frame)  # type: ignore[return-value]
+
+
+class ReturnsFrames(Part):
+    name, title = "returns_frames", "No tables"
+
+    def tables(self, study: Study) -> list[Table]:
+        return [study.frame]  # type: ignore[list-item]
+
+
 class Taken(Part):
     name, title = "leaderboard", "Another"
 
@@ -87,6 +101,8 @@ class Nameless(Part):
             r"report part \"fails\" failed: KeyError: 'no such column' \(.*test_parts.py:\d+",
         ),
         (FailsToDraw(), r"report part \"fails_to_draw\" failed: ZeroDivisionError"),
+        (ReturnsOne(), r"tables\(study\) returned Table, expected a list of Table"),
+        (ReturnsFrames(), r"returned a list with a DataFrame, expected a list of Table"),
         (Taken(), r'a part "leaderboard" already'),
     ],
     ids=lambda value: getattr(value, "name", ""),

@@ -110,6 +110,16 @@ def test_what_is_no_finite_number_is_refused_with_the_measures_name(returned: ob
         broken(scored(logits_of([0], 2), [0]))
 
 
+def test_a_measure_of_every_image_is_refused_in_one_line() -> None:
+    @measure()
+    def each(scored: Scored) -> torch.Tensor:
+        return scored.logits.repeat(100, 1).max(1).values
+
+    with pytest.raises(ValueError, match=r'"each" returned a tensor of shape \(100,\)') as caught:
+        each(scored(logits_of([0], 2), [0]))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_measure_that_writes_into_its_input_changes_no_other() -> None:
     @measure()
     def vandal(scored: Scored) -> float:
