@@ -165,7 +165,7 @@ def _advance(
     method.before_step(step)
     optimizer.zero_grad()
     with method.during(step):
-        loss = method.loss(step)
+        loss = _scalar(method, method.loss(step))
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     scaler.unscale_(optimizer)
     whole = not scaler.is_enabled() or _finite(optimizer)
@@ -176,6 +176,16 @@ def _advance(
     if whole:
         method.after_step(step)
     return loss.detach()
+
+
+def _scalar(method: Trained, loss: Any) -> Tensor:
+    """The loss, if it is one."""
+    if isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad:
+        return loss
+    found = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+    if isinstance(loss, Tensor) and loss.numel() == 1:
+        found = "one that depends on no trained tensor"
+    raise TypeError(f"{method.name}: loss(step) gave {found}, expected one number to descend")
 
 
 def _finite(optimizer: Optimizer) -> bool:

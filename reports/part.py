@@ -62,8 +62,8 @@ def find_part(reference: str, base: Path | None = None) -> Part:
     """The part that a registered name or a `path/to/file.py:Class` stands for.
 
     Raises:
-        HarnessError: as `registry.find`; or the object is no `Part` class, or has no usable name or
-            no title.
+        HarnessError: as `registry.find`; or the object is no `Part` class, has no usable name or no
+            title, or shows nothing.
     """
     found = registry.find(GROUP, reference, base)
     if not (isinstance(found, type) and issubclass(found, Part)):
@@ -79,4 +79,9 @@ def find_part(reference: str, base: Path | None = None) -> Part:
         )
     if not (isinstance(title, str) and title):
         raise HarnessError(f'"{reference}": class {found.__name__} has no title: the heading')
+    if found.tables is Part.tables and found.plots is Part.plots:
+        raise HarnessError(
+            f'"{reference}": class {found.__name__} shows nothing: write tables(self, study) or '
+            "plots(self, study)"
+        )
     return found()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -38,10 +40,8 @@ def declaration(subject: Subject) -> None:
     values = adapter.dump_python(default, mode="json")
     again = adapter.validate_python(values)
     expect(again == default, f"Config does not survive JSON: {values} reads back as {again}")
-    for promise, words in (
-        ("zero_steps", ("exact", "near", "none")),
-        ("transfer", ("kept", "none")),
-    ):
+    misspelt(method)
+    for promise, words in PROMISES.items():
         said = getattr(method, promise)
         expect(said in words, f"{promise} = {said!r}: expected one of {', '.join(words)}")
     for wrong in set(method.search_space) - {field.name for field in fields(config)}:
@@ -51,6 +51,20 @@ def declaration(subject: Subject) -> None:
             adapter.validate_python(adapter.dump_python(candidate))
     except ValueError as error:
         raise Broken(f"search_space holds a value that Config refuses: {one_line(error)}") from None
+
+
+def misspelt(method: type[Method]) -> None:
+    """Nothing that a class adds is nearly called as what its base offers: it would be ignored."""
+    for own, base in pairwise(method.__mro__):
+        offered = [name for name in dir(base) if not name.startswith("_")]
+        for name in vars(own):
+            if name.startswith("_") or name in offered or own.__module__.startswith("harness."):
+                continue
+            for near in get_close_matches(name, offered, n=1, cutoff=0.85):
+                raise Broken(
+                    f'nothing calls "{name}": did you mean "{near}"? If it is meant as it is, give '
+                    "it a name less like that one"
+                )
 
 
 def shapes(subject: Subject) -> None:

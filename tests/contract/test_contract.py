@@ -10,6 +10,7 @@ from contract_methods import Good, Scores, outcome, sums
 
 from harness.contract import run_contract
 from harness.contract.toy import Planted, TestSetTouched, tiny_backbone
+from harness.methods.prompts.coop import CoOp
 from harness.plan.methods import find_method
 from harness.task import Method, Work
 
@@ -239,6 +240,17 @@ def test_restore_is_optional(backbone):
     found = outcome(Without, backbone)["save and load"]
     assert found.status == "skipped"
     assert "optional" in found.message
+
+
+def test_a_misspelt_hook_is_not_passed_over(backbone):
+    class Misspelt(CoOp):
+        name = "misspelt"
+
+        def losss(self, step):
+            return super().loss(step)
+
+    checks = outcome(Misspelt, backbone)
+    assert 'did you mean "loss"?' in next(iter(checks.values())).message
 
 
 def test_after_a_wrong_declaration_the_rest_is_skipped(backbone):

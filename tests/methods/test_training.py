@@ -233,6 +233,23 @@ def test_divergence_is_an_error_that_names_the_rate(task):
         Descent(Descent.Config(lr=1e30)).fit(task)
 
 
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (lambda x: 1.5, "gave float"),
+        (lambda x: x.square(), r"gave shape \(2,\)"),
+        (lambda x: x.detach().sum(), "gave one that depends on no trained tensor"),
+    ],
+)
+def test_a_loss_that_is_none_is_named(task, loss, said):
+    class Wrong(Descent):
+        def loss(self, step):
+            return loss(self.tensors["x"])
+
+    with pytest.raises(TypeError, match=rf"descent: loss\(step\) {said}, expected one number"):
+        Wrong().fit(task)
+
+
 def test_an_overflowing_step_is_skipped_with_its_hooks(task):
     """Under fp16 a gradient that is not finite moves nothing, and no hook hears of it."""
 
