@@ -40,7 +40,9 @@ def find(group: str, reference: str, base: Path | None = None) -> Any:
         return _from_file(*_file_and_name(reference, base))
     known = plugins(group)
     if reference not in known:
-        kind = group.removeprefix("harness.").removesuffix("s")
+        kind = group.removeprefix("harness.").removesuffix("s").replace("_", " ")
+        if reference.endswith(".py"):
+            raise HarnessError(f'"{reference}": say which {kind} of the file: {reference}:NAME')
         raise HarnessError(f'unknown {kind} "{reference}"{did_you_mean(reference, known)}')
     try:
         return known[reference].load()
@@ -82,7 +84,7 @@ def _from_file(path: Path, name: str) -> Any:
     try:
         with _beside(path):
             spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         if isinstance(error, HarnessError):
             raise

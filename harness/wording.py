@@ -87,8 +87,9 @@ def one_line(error: BaseException) -> str:
 
 
 def named(error: BaseException) -> str:
-    """The same after the kind of the exception: of somebody else's code, which may raise any."""
-    return f"{type(error).__name__}: {one_line(error)}"
+    """The first line of the same, after the kind of the exception: of somebody else's code, which
+    may raise any, a stack of C++ calls below its message among them."""
+    return f"{type(error).__name__}: {one_line(error).strip().partition(chr(10))[0]}"
 
 
 def or_name(schema: dict[str, Any]) -> None:
@@ -198,7 +199,7 @@ def _by_kind(kind: str, context: Mapping[str, Any]) -> str:
 def quoted(value: Any) -> str:
     """A value as YAML has it, at most 60 characters long."""
     try:
-        text = json.dumps(value, ensure_ascii=False, default=repr)
+        text = json.dumps(value, ensure_ascii=False, default=str)
     except (TypeError, ValueError):
         text = repr(value)
     text = {"Infinity": ".inf", "-Infinity": "-.inf", "NaN": ".nan"}.get(text, text)

@@ -240,3 +240,15 @@ def test_a_method_is_found_by_name_and_in_a_file(tmp_path: Path) -> None:
     assert find_method("mine.py:ClassMean", tmp_path).name == "class_mean"
     assert find_method("zero_shot").name == "zero_shot"
     assert sys.modules["harness.methods.heads.zero_shot"].ZeroShot is find_method("zero_shot")
+
+
+def test_a_plugin_that_exits_is_refused_with_its_line(tmp_path: Path) -> None:
+    plugin = tmp_path / "leaves.py"
+    plugin.write_text("import sys\nsys.exit(3)\n")
+    with pytest.raises(HarnessError, match=r"leaves.py:2: SystemExit: 3"):
+        registry.find("harness.methods", f"{plugin}:Mine")
+
+
+def test_a_file_alone_is_told_to_name_what_is_in_it() -> None:
+    with pytest.raises(HarnessError, match="say which report part of the file"):
+        registry.find("harness.report_parts", "mine.py")

@@ -15,7 +15,7 @@ from pydantic_core.core_schema import ErrorType
 
 from harness import registry
 from harness.errors import HarnessError
-from harness.wording import expected, explain, one_line, quoted
+from harness.wording import expected, explain, named, one_line, quoted
 
 OURS = ("value_error", "assertion_error", "custom_error")
 """Types whose message a validator of ours has written."""
@@ -131,5 +131,10 @@ def test_a_config_refused_in_a_plugin_is_told_in_one_line(tmp_path: Path) -> Non
     with pytest.raises(HarnessError) as caught:
         registry.find("harness.methods", f"{plugin}:Mine")
     assert str(caught.value) == (
-        f"{plugin}:2: ValidationError: rank: 0: expected at least 1; lr: -1: expected more than 0"
+        f"{plugin}:2: ValidationError: lr: -1: expected more than 0; rank: 0: expected at least 1"
     )
+
+
+def test_a_foreign_message_of_many_lines_is_told_by_its_first() -> None:
+    error = TypeError("\nOverflow when unpacking\nframe #0: c10::Error::Error")
+    assert named(error) == "TypeError: Overflow when unpacking"

@@ -124,6 +124,8 @@ def check_device(device: str, precision: str) -> torch.device:
         where = torch.device(device)
     except RuntimeError:
         raise BackboneError(f'unknown device "{device}": use auto, cpu, cuda, cuda:1') from None
+    if where.type not in ("cpu", "cuda"):
+        raise BackboneError(f'device "{device}": only cpu and cuda are computed on; use auto')
     if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
         raise BackboneError(f'device "{device}" is not on this machine; use cpu or auto')
     if precision == "fp16-amp" and where.type == "cpu":

@@ -173,15 +173,26 @@ def _read_arrays(path: Path) -> Arrays:
         if path.is_dir():
             files = sorted(path.glob("*.npy"))
             return {f.stem: np.load(f, mmap_mode="r", allow_pickle=False) for f in files}
+        if not zipfile.is_zipfile(path):
+            what = "a single array, of np.save" if _is_npy(path) else "damaged, or of another kind"
+            raise DatasetError(f"{path}: not an .npz file ({what}): np.savez writes one")
         with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
             return {key: file[key] for key in file.files}
     except OSError as error:
         kind = MissingData if isinstance(error, FileNotFoundError) else DatasetError
         raise kind(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, AttributeError, zipfile.BadZipFile, EOFError) as error:
-        raise DatasetError(f"{path}: not an .npz file of plain arrays: {error}") from None
+    except DatasetError:
+        raise
+    except (ValueError, AttributeError, zipfile.BadZipFile, EOFError):
+        raise DatasetError(
+            f"{path}: not an .npz file of plain arrays: it is damaged, or holds Python objects; "
+            "write names as text, not as objects: np.array(names, dtype=str)"
+        ) from None
+
+
+def _is_npy(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(6) == b"\x93NUMPY"
 
 
 def _need(arrays: Arrays, key: str, path: Path) -> NDArray[Any]:
@@ -213,6 +224,8 @@ def _read_split(arrays: Arrays, key: str, names: Sequence[str], path: Path) -> R
             f"{path}: {key}_x is {x.dtype} {x.shape} and {key}_y {y.dtype} {y.shape}, "
             f"expected features (n, d) and integer labels (n,)"
         )
+    if x.dtype.kind not in "fiu":
+        raise DatasetError(f"{path}: {key}_x is {x.dtype}, expected real numbers")
     wrong = np.flatnonzero((y < 0) | (y >= len(names)))
     if len(wrong):
         row = int(wrong[0])

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 from harness import registry
-from harness.datasets.draw_files import DrawFile
+from harness.datasets.draw_files import DrawFile, read_draw
 from harness.datasets.samplers import (
     FILE,
     SAMPLERS,
@@ -47,7 +47,9 @@ def samplers_of(suite: SuiteFile) -> Draws:
         with located(suite, ("sampler",)):
             path = _filled(given.sampler.name, *point, suite.path.parent)
             spec = SamplerSpec(f"{FILE}{path}")
-            found[point] = (spec, DrawIdentity(f"{FILE}{_content(path)}", *point))
+            identity = DrawIdentity(f"{FILE}{_content(path)}", *point)
+            read_draw(path)  # a malformed file is said before anything runs
+            found[point] = (spec, identity)
     return found
 
 

@@ -22,7 +22,7 @@ from harness.classes import check_templates
 from harness.datasets.spec import DatasetSpec
 from harness.features.augment import AugmentSpec
 from harness.protocols import LabelAccess, access_of
-from harness.wording import or_name
+from harness.wording import or_name, quoted
 
 Protocol = Literal["fixed", "val_search", "oracle"]
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -35,8 +35,18 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _a_line(value: str) -> str:
+    """What stands in tables and names of files: one line that can be seen."""
+    if value and not (value.strip() and value.isprintable()):
+        raise ValueError(f"{quoted(value)}: expected one line of signs that can be seen")
+    return value
+
+
 Templates = Annotated[tuple[str, ...] | None, AfterValidator(check_templates)]
 Text = Annotated[str, BeforeValidator(_as_text)]
+Label = Annotated[str, BeforeValidator(_as_text), AfterValidator(_a_line)]
+LARGEST = 2**31 - 1
+"""Of shots and seeds: what every table and random generator holds."""
 
 
 LISTS = ("datasets", "shots", "seeds", "methods", "retention", "templates", "measures")
@@ -65,7 +75,7 @@ class MethodEntry(BaseModel):
 
     name: str
     """A registered name, or `path/to/file.py:Class` (relative to the suite file)."""
-    label: Text | None = None
+    label: Label | None = None
     """What reports call its row; by default its name, and the values of its grid."""
     config: dict[str, Any] = {}
     """Settings that differ from the method's defaults. A list is a grid: a row for each value."""
@@ -76,6 +86,9 @@ class MethodEntry(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_name(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) == 1 and (key := next(iter(value))) != "name":
+            if value[key] is None or isinstance(value[key], dict):
+                raise ValueError(f"{quoted(value)}: write {{name: {key}, config: {{…}}}}")
         return {"name": value} if isinstance(value, str) else value
 
 
@@ -133,7 +146,7 @@ class Suite(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_or_item
     )
 
-    name: Text = ""
+    name: Label = ""
     """Of the report and its folder; by default the file's."""
     description: Text = ""
     """What the suite asks, in a sentence; stands above its report."""
@@ -196,6 +209,8 @@ class Suite(BaseModel):
     def _names_a_folder(cls, value: str) -> str:
         if value.startswith(".") or any(sign in value for sign in "/\\\0"):
             raise ValueError("it names the report's folder: no / or \\ in it, no . before it")
+        if len(value.encode()) > 200:
+            raise ValueError(f"{quoted(value)}: it names the report's folder: at most 200 bytes")
         return value
 
     @field_validator("datasets", "shots", "seeds", "methods")
@@ -213,6 +228,8 @@ class Suite(BaseModel):
     @field_validator("shots", "seeds")
     @classmethod
     def _distinct_numbers(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if max(value, default=0) > LARGEST:
+            raise ValueError(f"{max(value)}: expected at most {LARGEST}")
         return _distinct(value, list(value))
 
     @model_validator(mode="after")

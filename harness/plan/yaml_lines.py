@@ -46,7 +46,11 @@ def read(path: Path) -> tuple[Any, dict[Where, int]]:
     except OSError as error:
         raise HarnessError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise HarnessError(f"{path}: not UTF-8 text: {error.reason}") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        sign = error.object[error.start]
+        raise HarnessError(
+            f"{path}:{line}: not UTF-8 text (byte 0x{sign:02x}): save it as UTF-8"
+        ) from None
     try:
         return _parse(text, path)
     except MarkedYAMLError as error:

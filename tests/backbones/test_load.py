@@ -214,6 +214,7 @@ def test_inconsistent_specs_are_refused(keys: dict[str, Any], message: str) -> N
         ("cpu", "fp16-amp", "needs a GPU"),
         ("cuda:99", "fp32", '"cuda:99" is not on this machine'),
         ("gpu", "fp32", 'unknown device "gpu"'),
+        ("mps", "fp32", 'device "mps": only cpu and cuda are computed on'),
     ],
 )
 def test_devices_and_precisions_are_checked(device: str, precision: str, message: str) -> None:

@@ -265,3 +265,41 @@ def test_real_nearest_class_mean(name: str, percent: float) -> None:
     means = np.stack([x[y == c].mean(0) for c in range(len(data.class_names))])
     means /= np.linalg.norm(means, axis=1, keepdims=True)
     assert accuracy(data, means) == pytest.approx(percent, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("text", "damaged, or of another kind"),
+        ("half", "damaged, or of another kind"),
+        ("array", "a single array, of np.save"),
+        ("objects", "write names as text, not as objects"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_in_our_words(
+    tmp_path: Path, content: str, said: str
+) -> None:
+    path = tmp_path / "f.npz"
+    with path.open("wb") as file:
+        if content == "array":
+            np.save(file, np.ones(3))
+        elif content == "objects":
+            np.savez(file, classnames=np.array(["a", None], dtype=object))
+        else:
+            np.savez(file, test_x=np.ones((9, 4)))
+    if content == "half":
+        path.write_bytes(path.read_bytes()[:200])
+    elif content == "text":
+        path.write_text("features")
+    with pytest.raises(DatasetError, match=said) as caught:
+        feature_files.load_features("mine", path)
+    assert "pickle" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["U1", "complex64", "bool"])
+def test_features_that_are_no_real_numbers_are_refused(tmp_path: Path, kind: str) -> None:
+    x = np.ones((2, 4)).astype(kind)
+    path = tmp_path / "f.npz"
+    np.savez(path, classnames=["a", "b"], test_x=x, test_y=[0, 1])
+    with pytest.raises(DatasetError, match=r"test_x is .*, expected real numbers"):
+        feature_files.load_features("mine", path)

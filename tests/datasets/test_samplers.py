@@ -100,6 +100,7 @@ ONE_SET_AT_TWO = ONE_SET.replace("shots: [1]", "shots: [2]")
         ("mine.py:Firts", 'does not define "Firts" (did you mean "First"?)'),
         ("mine.py:by_class", "function is not a sampler: derive one from"),
         ("absent.py:First", "absent.py: no such file"),
+        ("file:mine.py", "mine.py:1: "),
         ("{skip: 1}", 'the key "name" is missing'),
     ],
 )

@@ -174,3 +174,36 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(HarnessError) as caught:
         load_suite(write(tmp_path, text))
     assert len(str(caught.value).splitlines()) == 3  # two unknown keys, one missing
+
+
+@pytest.mark.parametrize("name", ["'   '", '"a\\nb"', '"a\\u0007b"', "é" * 150])
+def test_a_name_that_no_folder_or_table_holds_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(HarnessError, match=r"suite.yaml:\d+: name: .*(one line|200 bytes)"):
+        load_suite(write(tmp_path, GOOD + f"name: {name}\n"))
+
+
+@pytest.mark.parametrize("key", ["shots", "seeds"])
+def test_a_number_that_no_table_holds_is_refused(tmp_path: Path, key: str) -> None:
+    huge = 10**22
+    lines = [line for line in GOOD.splitlines() if not line.startswith(key)]
+    path = write(tmp_path, "\n".join([*lines, f"{key}: {huge}", ""]))
+    with pytest.raises(HarnessError, match=f"{key}: {huge}: expected at most 2147483647"):
+        load_suite(path)
+
+
+def test_a_method_written_as_a_key_is_told_how_to_write_it(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.partition("methods")[0] + "methods: [{lora: {rank: 4}}]\n")
+    with pytest.raises(HarnessError, match=r"write \{name: lora, config: \{…\}\}"):
+        load_suite(path)
+
+
+def test_a_date_is_quoted_as_it_was_written(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r'retention.*: "2024-01-01": expected a name'):
+        load_suite(write(tmp_path, GOOD + "retention: [2024-01-01]\n"))
+
+
+def test_text_of_another_encoding_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "suite.yaml"
+    path.write_bytes(b"x-a: 1\ndescription: caf\xe9\n")
+    with pytest.raises(HarnessError, match=r"suite.yaml:2: not UTF-8 text \(byte 0xe9\): save it"):
+        load_suite(path)
