@@ -13,6 +13,9 @@ from harness.reports.study import Study
 from harness.reports.trials import edges
 from harness.store.record import Record
 
+WARNING = "warning: "
+"""How a record's provenance marks what a data set warned of when it was read."""
+
 
 def warnings_of(study: Study) -> list[str]:
     """Sentences on rows of one table that differ in draws, templates, protocol, model or code."""
@@ -194,6 +197,18 @@ def _whole_val(rows: list[str], used: list[Record]) -> list[str]:
         f"on {dataset} {val:,} labels beside {images:,} support images. Compare them with nothing "
         "that had fewer."
     ]
+
+
+def _leaks(used: Sequence[Record]) -> list[str]:
+    """What data sets warned of when they were read: images of equal content in two splits."""
+    said = {
+        f"{name}: {sentence.removeprefix(WARNING)}"
+        for record in used
+        for name, sentences in dict(record.provenance.get("data") or {}).items()
+        for sentence in sentences
+        if sentence.startswith(WARNING)
+    }
+    return sorted(said)
 
 
 def _unfinished(rows: list[str], used: list[Record]) -> list[str]:

@@ -216,3 +216,14 @@ def test_fits_that_ended_before_their_minimum_are_said() -> None:
         everything[cell] = dataclasses.replace(everything[cell], details=details)
     found = [w for w in gather(cells, everything).warnings if "ran out of iterations" in w]
     assert len(found) == 1 and "linear_probe (1)." in found[0]
+
+
+def test_leaks_that_a_data_set_warned_of_stand_on_the_page() -> None:
+    cells = grid(["zero_shot", "coop"], ["eurosat"], [1])
+    everything = records(cells)
+    said = {"eurosat": ["10 classes", "warning: 3 test images are in train too"]}
+    for cell, made in everything.items():
+        provenance = {**made.provenance, "data": said}
+        everything[cell] = dataclasses.replace(made, provenance=provenance)
+    found = [w for w in gather(cells, everything).warnings if "in train too" in w]
+    assert found == ["eurosat: 3 test images are in train too"]
