@@ -38,6 +38,7 @@ def warnings_of(study: Study) -> list[str]:
         *_views(rows, used),
         *_whole_val(rows, used),
         *_unfinished(rows, used),
+        *_leaks(used),
     ]
     return [*found, *_code(list(records.values()))]
 

@@ -45,9 +45,10 @@ def logistic_regression(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     f = features.cpu().double()
-    # The minimum lies in the span of the features: with fewer of them than dimensions, the same
-    # problem has N coordinates.
-    basis, coordinates = torch.linalg.qr(f.T)  # (d, n) and (n, N), n = min(d, N)
+    # The same problem, easier: what all features share goes into the free b, and the minimum lies
+    # in the span of what is left, which has at most N coordinates.
+    centre = f.mean(0)
+    basis, coordinates = torch.linalg.qr((f - centre).T)  # (d, n) and (n, N), n = min(d, N)
     model = LogisticRegression(C=c, max_iter=iterations, tol=tolerance)
     with warnings.catch_warnings(), threadpool_limits(torch.get_num_threads()):
         # How near the minimum is, is measured below.
@@ -56,7 +57,7 @@ def logistic_regression(
         warnings.filterwarnings("ignore", message="The number of unique classes")
         model.fit(coordinates.T.numpy(), labels.cpu().numpy())
     weight = torch.from_numpy(model.coef_) @ basis.T
-    bias = torch.from_numpy(model.intercept_)
+    bias = torch.from_numpy(model.intercept_) - weight @ centre
     pair = len(weight) == 1
     if pair:
         weight, bias = (torch.cat([torch.zeros_like(t), t]) for t in (weight, bias))
