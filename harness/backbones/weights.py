@@ -20,6 +20,7 @@ from harness.backbones.spec import (
     BackboneSpec,
     MissingWeights,
 )
+from harness.canonical import content_id
 
 HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 HUB_CONFIG = "open_clip_config.json"
@@ -42,16 +43,23 @@ def weights_fingerprint(spec: BackboneSpec) -> str:
     if spec.model == EMBEDDED:
         return _digest("embedded", *(_file_sha(path) for path in embedded_files()))
     if spec.pretrained == RANDOM:
-        return _digest("random", spec.model, str(spec.seed), *_versions())
+        return _digest("random", spec.model, _configuration(spec), str(spec.seed), *_versions())
     if spec.model.startswith(HUB):
         return _digest(
             "hub", *(_file_sha(hub_file(spec.model, name)) for name in (HUB_CONFIG, None))
         )
     if is_open_clip(spec):
-        return _digest("open_clip", spec.model, _file_sha(weights_file(spec)))
+        return _digest("open_clip", spec.model, _configuration(spec), _file_sha(weights_file(spec)))
     from harness.backbones.plugin import plugin_parts
 
     return plugin_parts(spec).fingerprint
+
+
+def _configuration(spec: BackboneSpec) -> str:
+    """SHA-256 of what open_clip knows under the architecture's name, which a user may add to."""
+    import open_clip
+
+    return content_id(open_clip.get_model_config(spec.model))
 
 
 def is_open_clip(spec: BackboneSpec) -> bool:
