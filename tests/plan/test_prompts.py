@@ -24,12 +24,15 @@ GRID = "shots: 1\nseeds: 1\nmethods: zero_shot\n"
 
 
 def folder(root: Path, names: list[str], template: str = "a photo of a {}.") -> None:
-    """Two images of two classes under the given names, as a split file tells them."""
-    rows = []
-    for label, name in enumerate(names):
-        Image.new("RGB", (8, 8), (label * 90, 0, 0)).save(root / f"{label}.png")
-        rows.append([f"{label}.png", label, name])
-    split = {"classnames": names, "template": template, "train": rows, "val": rows, "test": rows}
+    """An image a class and split under the given names, as a split file tells them."""
+    split: dict[str, object] = {"classnames": names, "template": template}
+    for shade, part in enumerate(("train", "val", "test")):
+        rows = []
+        for label, name in enumerate(names):
+            image = f"{part}{label}.png"
+            Image.new("RGB", (8, 8), (label * 80, shade * 80, 0)).save(root / image)
+            rows.append([image, label, name])
+        split[part] = rows
     (root / "split.json").write_text(json.dumps(split))
 
 
