@@ -30,8 +30,10 @@ def started(suite: Path, results: Path, executor: str, **more: object) -> subpro
     process = subprocess.Popen(  # type: ignore[call-overload]
         command("run", suite, "--results", results, "--executor", executor),
         stderr=subprocess.PIPE,
-        # A job in the background has SIGINT ignored, and hands that on; a terminal has not.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        # A job in the background, or under nohup, has signals ignored and hands that on.
+        preexec_fn=lambda: [
+            signal.signal(s, signal.SIG_DFL) for s in (signal.SIGINT, signal.SIGHUP)
+        ],
         start_new_session=True,
         **{"stdout": subprocess.PIPE, **more},
     )
