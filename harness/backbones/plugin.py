@@ -8,6 +8,7 @@ from typing import Any
 from harness import registry
 from harness.backbones.fingerprint import fingerprint_of
 from harness.backbones.spec import EMBEDDED, BackboneError, BackboneSpec, Parts
+from harness.backbones.tokens import vocabulary_of
 from harness.canonical import content_id
 from harness.errors import did_you_mean
 from harness.source import source_hash
@@ -23,8 +24,9 @@ def plugin_parts(spec: BackboneSpec) -> Parts:
     The function takes no arguments and returns (open_clip-like model, tokenizer, preprocessing);
     the last holds "mean" and "std" (three numbers each) and may tell the "interpolation" and
     "resize_mode" that the weights were trained with. The fingerprint is over the function's source
-    (its file and what that imports from its own package), its name, the weights, the image size
-    and the preprocessing: editing any of them makes cells stale, moving the file does not.
+    (its file and what that imports from its own package), its name, the weights, the image size,
+    the preprocessing and the tokenizer's vocabulary: editing any of them makes cells stale,
+    moving the file does not.
 
     Raises:
         BackboneError: unknown name; the function fails, or returns something else.
@@ -51,6 +53,7 @@ def plugin_parts(spec: BackboneSpec) -> Parts:
             "weights": fingerprint_of(model),
             "image_size": list(size) if isinstance(size, tuple | list) else size,
             "preprocess": preprocess,
+            "vocabulary": vocabulary_of(tokenizer),
         }
         return Parts(model, tokenizer, preprocess, content_id(identity))
     except (AttributeError, KeyError, TypeError, ValueError) as error:

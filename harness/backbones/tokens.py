@@ -44,6 +44,18 @@ def adapt_tokenizer(raw: Any) -> Tokenizer:
     return Tokenizer(raw, sot, ends[-1], raw.tokenizer.pad_token_id)
 
 
+def vocabulary_of(raw: Any) -> list[Any]:
+    """Pieces, ids and merges of a tokenizer of either of open_clip's kinds, as JSON values.
+
+    Empty where it holds them otherwise.
+    """
+    fast = getattr(getattr(raw, "tokenizer", None), "backend_tokenizer", None)
+    if fast is not None:
+        return [fast.to_str()]
+    tables = [getattr(raw, name, None) for name in ("encoder", "bpe_ranks")]
+    return [[[str(k), str(v)] for k, v in t.items()] for t in tables if isinstance(t, dict)]
+
+
 class ByteTokenizer:
     """UTF-8 bytes as ids 3 … 258. A stand-in where weights are random and no vocabulary is at hand.
 

@@ -17,6 +17,7 @@ from harness.backbones import (
     weights_fingerprint,
 )
 from harness.backbones.fingerprint import fingerprint_of
+from harness.backbones.plugin import plugin_parts
 from harness.plan.expand import make_plan
 from harness.plan.suite import load_suite
 
@@ -92,6 +93,24 @@ def test_a_backbone_from_a_file_is_identified_by_source_weights_and_preprocessin
     others = [planned(tmp_path / name, name) for name in ("darker", "bilinear")]
     ids = [found[0], edited[0], reseeded[0], *(cell_id for cell_id, _ in others)]
     assert len(set(ids)) == len(ids)
+
+
+def test_a_vocabulary_read_from_a_file_beside_the_source_changes_the_id(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("one")
+    reads = PLUGIN + (
+        "\n\ndef reads():\n"
+        "    from pathlib import Path\n"
+        "    model, tokenizer, given = build()\n"
+        "    word = Path(__file__).with_name('words.txt').read_text()\n"
+        "    tokenizer.encoder = {**tokenizer.encoder, word: 0}\n"
+        "    return model, tokenizer, given\n"
+    )
+    before = planned(tmp_path, "reads", reads)
+    plugin_parts.cache_clear()
+    assert planned(tmp_path, "reads", reads) == before
+    (tmp_path / "words.txt").write_text("two")
+    plugin_parts.cache_clear()
+    assert planned(tmp_path, "reads", reads)[0] != before[0]
 
 
 def test_preprocessing_alone_changes_the_fingerprint(tmp_path: Path) -> None:
