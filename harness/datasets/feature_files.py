@@ -118,20 +118,8 @@ def load_features(
     Raises:
         DatasetError: a missing or malformed array, or classes without a text feature.
     """
-    arrays = _read_arrays(path)
-    names = [str(n) for n in _need(arrays, "classnames", path)]
-    keys = {split: _key(arrays, split, support, path) for split in ("train", "val", "test")}
-    found = {split: key for split, key in keys.items() if key is not None}
-    if "test" not in found:
-        raise DatasetError(f"{path}: no test_x (arrays there: {few(sorted(arrays), 3)})")
-    places = [f'classnames[{label}] "{n}"' for label, n in enumerate(names)]
-    check_class_names(str(path), names, places)
-    splits = {split: _read_split(arrays, key, names, path) for split, key in found.items()}
-    _refuse_shared(path, splits)
-    widths = {split: rows.array.shape[1] for split, rows in splits.items()}
-    if len(set(widths.values())) > 1:
-        raise DatasetError(f"{path}: features differ in width: {widths}")
-    emb = None if text is None else _text_rows(text, names, widths["test"])
+    names, splits = _read_splits(path, support)
+    emb = None if text is None else _text_rows(text, names, splits["test"].array.shape[1])
     if named_only:
         if emb is None:
             raise DatasetError(f"{name}: classes: named needs text: the file of text features")
@@ -152,20 +140,45 @@ def load_features(
         splits=splits,
         text=None if emb is None else np.stack([emb[label] for label in range(len(names))]),
     )
+    return _read_through(data, path, text, [support, named_only])
 
-    def read_through() -> str:
-        for rows in splits.values():
+
+def _read_splits(path: Path, support: int | None) -> tuple[list[str], dict[str, Rows]]:
+    """Class names and the rows of each split, of one width."""
+    arrays = _read_arrays(path)
+    names = [str(n) for n in _need(arrays, "classnames", path)]
+    keys = {split: _key(arrays, split, support, path) for split in ("train", "val", "test")}
+    found = {split: key for split, key in keys.items() if key is not None}
+    if "test" not in found:
+        raise DatasetError(f"{path}: no test_x (arrays there: {few(sorted(arrays), 3)})")
+    places = [f'classnames[{label}] "{n}"' for label, n in enumerate(names)]
+    check_class_names(str(path), names, places)
+    splits = {split: _read_split(arrays, key, names, path) for split, key in found.items()}
+    _refuse_shared(path, splits)
+    widths = {split: rows.array.shape[1] for split, rows in splits.items()}
+    if len(set(widths.values())) > 1:
+        said = ", ".join(f"{split} {width}" for split, width in widths.items())
+        raise DatasetError(f"{path}: features differ in width: {said}")
+    return names, splits
+
+
+def _read_through(
+    data: FeatureDataset, path: Path, text: Path | None, options: list[Any]
+) -> FeatureDataset:
+    """`data`, its features finite; of large folders once per state of their files."""
+
+    def check() -> str:
+        for rows in data.splits.values():
             _check_finite(rows, path)
         return data.fingerprint
 
     files = list(path.glob("*.npy")) if path.is_dir() else []
     if files and text is not None:
         files += text.glob("*.npy") if text.is_dir() else [text]
-    if sum(file.stat().st_size for file in files) < LARGE:
-        for rows in splits.values():
-            _check_finite(rows, path)
-        return data
-    return replace(data, known=remembered(files, [support, named_only], read_through))
+    if sum(file.stat().st_size for file in files) >= LARGE:
+        return replace(data, known=remembered(files, options, check))
+    check()
+    return data
 
 
 def _read_arrays(path: Path) -> Arrays:
