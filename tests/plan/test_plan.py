@@ -248,9 +248,10 @@ def test_a_draw_from_a_file_is_identified_by_its_content(plan_of: MakePlan, tmp_
     text = SMALL.replace("shots: [1, 2]", "shots: [1]") + "sampler: file:draw.jsonl\n"
     with pytest.raises(HarnessError, match=r"draw\.jsonl: No such file"):
         plan_of(text)
-    (tmp_path / "draw.jsonl").write_text("{}")
+    row = '{"impath": "a.png", "label": 0, "classname": "zero"}'
+    (tmp_path / "draw.jsonl").write_text(row + "\n")
     before = ids(plan_of(text))
-    (tmp_path / "draw.jsonl").write_text("{ }")
+    (tmp_path / "draw.jsonl").write_text(row.replace("a.png", "b.png") + "\n")
     assert len(before & ids(plan_of(text))) == 2, "only zero-shot keeps its id"
 
 
