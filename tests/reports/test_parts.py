@@ -154,7 +154,11 @@ def test_a_reference_is_the_label_of_a_row(tmp_path: Path) -> None:
 
 def test_parts_are_found_by_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
-    path.write_text(
-        "from harness.reports import Part\nclass Mine(Part):\n    name, title = 'mine', 'M'\n"
-    )
+    empty = "from harness.reports import Part\nclass Mine(Part):\n    name, title = 'mine', 'M'\n"
+    path.write_text(empty + "    def tables(self, study):\n        return []\n")
     assert find_part("mine.py:Mine", tmp_path).name == "mine"
+    (tmp_path / "misspelt.py").write_text(
+        empty + "    def table_s(self, study):\n        return []\n"
+    )
+    with pytest.raises(HarnessError, match="class Mine shows nothing: write tables"):
+        find_part("misspelt.py:Mine", tmp_path)
