@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from harness.reports.drawn import Drawn, drawn
+from harness.reports.shortfall import Drawn, drawn
 from harness.reports.summary import Mean, average, mean_at, rank_table, row_info
 
 

@@ -1,4 +1,4 @@
-"""`harness plan`, `status` and `list`: what there is to run, how far it is, what is known."""
+"""`harness plan` and `status`: what there is to run, how far it is."""
 
 from __future__ import annotations
 
