@@ -10,16 +10,14 @@ import torch
 from torch import Tensor
 
 from harness.backbones import Backbone
+from harness.methods.encoders import AdaptedClassifier
 from harness.methods.low_rank.update import Delta
-from harness.task import Batch, Classes, Classifier, zero_shot_logits
+from harness.task import Classes, Classifier
 
 
 @dataclass
-class LowRankClassifier(Classifier):
-    """logits = τ f·t_c, f and t_c from the encoders with W′ for W at the sites of `deltas`.
-
-    With other names the text is encoded again, by the adapted text encoder.
-    """
+class LowRankClassifier(AdaptedClassifier):
+    """logits = τ f·t_c of the encoders with W′ for W at the sites of `deltas`."""
 
     backbone: Backbone
     classes: Classes
@@ -29,24 +27,12 @@ class LowRankClassifier(Classifier):
 
     @torch.no_grad()
     def __post_init__(self) -> None:
-        self.towers = {site.partition(".")[0] for site in self.deltas}
         sites = self.backbone.sites
         self.weights = {site: d.updated(sites[site].weight) for site, d in self.deltas.items()}
-        with self.adapted():
-            self.text = self.backbone.text_features(self.classes)
+        self.read(self.deltas)
 
     def adapted(self) -> AbstractContextManager[None]:
-        """The backbone with W′ for W, inside a `with` block."""
         return self.backbone.substitute(self.weights)
-
-    @torch.no_grad()
-    def logits(self, batch: Batch) -> Tensor:
-        if "vision" in self.towers:
-            with self.adapted():
-                features = self.backbone.encode_image(batch.images)
-        else:
-            features = batch.features
-        return zero_shot_logits(features, self.text, self.backbone.logit_scale)
 
     def rebind(self, classes: Classes) -> Classifier:
         return LowRankClassifier(self.backbone, classes, self.deltas, self.trainable)
@@ -54,9 +40,6 @@ class LowRankClassifier(Classifier):
     def state(self) -> dict[str, Tensor]:
         """`vision.0.q.up` and `vision.0.q.down`, …: factors of ΔW, whatever they were made of."""
         return state_of(self.deltas)
-
-    def details(self) -> dict[str, float]:
-        return self.measured
 
 
 def state_of(deltas: Mapping[str, Delta]) -> dict[str, Tensor]:

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from harness.backbones import Backbone
 from harness.methods.config import Count, Share
-from harness.methods.encoders import EncoderConfig, EncoderTrained
+from harness.methods.encoders import AdaptedClassifier, EncoderConfig, EncoderTrained
 from harness.methods.step import Step
-from harness.task import Batch, Classes, Classifier, NotApplicable, Task, zero_shot_logits
+from harness.task import Classes, Classifier, NotApplicable, Task
 
 
 @pydantic.dataclasses.dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Weights(EncoderTrained):
 
 
 @dataclass
-class ShiftedClassifier(Classifier):
-    """logits = τ f·t_c of the encoders at θ₀ + α·Δ; other names pass through the same encoder."""
+class ShiftedClassifier(AdaptedClassifier):
+    """logits = τ f·t_c of the encoders at θ₀ + α·Δ."""
 
     backbone: Backbone
     classes: Classes
@@ -75,27 +75,15 @@ class ShiftedClassifier(Classifier):
     scale: float = 1.0
     measured: dict[str, float] = field(default_factory=dict)
 
-    @torch.no_grad()
     def __post_init__(self) -> None:
         self.trainable = sum(delta.numel() for delta in self.deltas.values())
-        self.adapts_images = any(name.startswith("vision") for name in self.deltas)
-        with self.backbone.shift(self.deltas, self.scale):
-            self.text = self.backbone.text_features(self.classes)
+        self.read(self.deltas)
 
-    @torch.no_grad()
-    def logits(self, batch: Batch) -> Tensor:
-        if self.adapts_images:
-            with self.backbone.shift(self.deltas, self.scale):
-                features = self.backbone.encode_image(batch.images)
-        else:
-            features = batch.features
-        return zero_shot_logits(features, self.text, self.backbone.logit_scale)
+    def adapted(self) -> AbstractContextManager[None]:
+        return self.backbone.shift(self.deltas, self.scale)
 
     def rebind(self, classes: Classes) -> Classifier:
         return ShiftedClassifier(self.backbone, classes, self.deltas, self.scale)
 
     def state(self) -> dict[str, Tensor]:
         return dict(self.deltas)
-
-    def details(self) -> dict[str, float]:
-        return self.measured
