@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,13 +39,10 @@ def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) 
         contents: the store's records of exactly these cells.
         everything: all of the store's records, to tell stale cells from new ones.
     """
-    there: dict[tuple[Any, ...], list[Identity]] = {}
-    for record in everything:
-        there.setdefault(slot_of(record.label, record.identity), []).append(record.identity)
     unread = {path.stem for path in contents.later}
     done: list[Cell] = []
     skipped: list[Cell] = []
-    failed, stale, new, later = [], [], [], []
+    failed, later, rest = [], [], []
     for cell in plan.cells:
         if cell.id in contents.records and not _lacks_logits(cell, contents):
             numbers = contents.records[cell.id].status == "ok"
@@ -54,11 +51,25 @@ def progress(plan: Plan, contents: Contents, everything: Iterable[Record] = ()) 
             later.append(cell)
         elif cell.id in contents.failures:
             failed.append(cell)
-        elif any(same_settings(cell.identity, other) for other in there.get(cell.slot, ())):
-            stale.append(cell)
         else:
-            new.append(cell)
+            rest.append(cell)
+    stale, new = _stale_and_new(rest, everything)
     return Progress(*map(tuple, (done, failed, stale, new, skipped, later)))
+
+
+def _stale_and_new(
+    cells: Sequence[Cell], everything: Iterable[Record]
+) -> tuple[list[Cell], list[Cell]]:
+    """Cells that are stored with the same settings but something else beneath them; the others."""
+    there: dict[tuple[Any, ...], list[Identity]] = {}
+    for record in everything if cells else ():
+        there.setdefault(slot_of(record.label, record.identity), []).append(record.identity)
+    stale: list[Cell] = []
+    new: list[Cell] = []
+    for cell in cells:
+        alike = any(same_settings(cell.identity, other) for other in there.get(cell.slot, ()))
+        (stale if alike else new).append(cell)
+    return stale, new
 
 
 def _lacks_logits(cell: Cell, contents: Contents) -> bool:

@@ -202,13 +202,15 @@ class Store:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """No garbage collection meanwhile: thousands of new records, and not one of them garbage."""
+    """No garbage collection meanwhile: thousands of new records, and not one of them garbage; nor
+    are they looked through by any later one."""
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            gc.freeze()
             gc.enable()
 
 
