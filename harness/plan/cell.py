@@ -9,7 +9,7 @@ from typing import Any
 from harness.backbones.spec import BackboneSpec
 from harness.datasets.samplers import SamplerSpec
 from harness.datasets.spec import DatasetSpec
-from harness.plan.inventory import Missing
+from harness.plan.found import Missing
 from harness.plan.settings import Stage
 from harness.protocols import LabelAccess
 from harness.store.identity import Axes, Identity, StageIdentity

@@ -13,7 +13,8 @@ from harness.datasets.dataset import Dataset
 from harness.datasets.samplers import SamplerSpec
 from harness.errors import HarnessError
 from harness.plan.cell import Cell, Places, Waiting
-from harness.plan.inventory import Group, Inventory, Missing, take_inventory
+from harness.plan.found import Group, Inventory, Missing
+from harness.plan.inventory import take_inventory
 from harness.plan.measures import measures_of
 from harness.plan.samplers import samplers_of
 from harness.plan.suite import SuiteFile
