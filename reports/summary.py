@@ -59,9 +59,9 @@ def row_info(frame: pd.DataFrame) -> pd.DataFrame:
     Columns: label, method, note, protocol, backbone; ranked (no test label chose anything),
     constant (uses no support set), beyond (chose on labels beyond the shots); apart, the rows that
     stand beside no others: not ranked, or beyond where a row has trained on fewer labels; group,
-    for configurations of one method its name, else ""; and fair, the rows that are ranked among
-    each other: neither apart nor one of several configurations, the best of which would be a
-    selection by test accuracy.
+    for several configurations of one method that no search chose its name, else ""; and fair, the
+    rows that are ranked among each other: neither apart nor one of several configurations, the best
+    of which would be a selection by test accuracy.
     """
     columns = ["label", "method", "note", "protocol", "backbone", "origin", "beyond"]
     info = frame.drop_duplicates("row").set_index("row")[columns].copy()
@@ -71,8 +71,11 @@ def row_info(frame: pd.DataFrame) -> pd.DataFrame:
     whole = np.array([one.beyond_shots for one in access], dtype=np.bool_)
     fewer = info["ranked"] & ~info["constant"] & ~whole
     info["apart"] = ~info["ranked"] | (info["beyond"] & bool(fewer.any()))
-    same = info.groupby(["origin", "protocol", "backbone"], sort=False)["label"]
-    info["group"] = _group_names(info).where((same.transform("size") > 1) & info["ranked"], "")
+    tried = frame.groupby("row")["evaluations"].max().reindex(info.index).astype("float64")
+    given = info[~(tried > 0)]  # a configuration that a search chose was chosen on no test label
+    same = given.groupby(["origin", "protocol", "backbone"], sort=False)["label"]
+    several = (same.transform("size") > 1).reindex(info.index, fill_value=False)
+    info["group"] = _group_names(info).where(several & info["ranked"], "")
     info["fair"] = ~info["apart"] & (info["group"] == "")
     return info.astype(dict.fromkeys(("ranked", "apart", "beyond", "fair"), "bool"))
 

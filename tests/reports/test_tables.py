@@ -200,6 +200,26 @@ def test_configurations_of_one_method_are_grouped_and_never_ranked() -> None:
     assert "val_search" in said and "lr=" not in said, "and none of them is named"
 
 
+def test_a_searched_row_and_its_preset_are_no_configurations_to_choose_from() -> None:
+    """One was chosen on validation images, the other by nobody: both are ranked."""
+    cells = [
+        dataclasses.replace(c, protocol="val_search", label=label)
+        for c in grid(["zero_shot", "lora"], ["a"], [4])
+        for label in (("lora", "lora (preset)") if c.method == "lora" else (c.label,))
+    ]
+    results = records(cells)
+    for cell in cells:
+        if cell.label == "lora":
+            made = results[cell.id]
+            assert made.cost is not None
+            cost = dataclasses.replace(made.cost, evaluations=2)
+            results[cell.id] = dataclasses.replace(made, cost=cost)
+    report = gather(cells, results)
+    assert not any("configurations" in line.note for line in report.leaderboard.lines)
+    table = csv(report, "leaderboard").set_index("label")
+    assert table["rank_low_4"].notna().all()
+
+
 def test_different_draws_templates_and_models_are_warned_about() -> None:
     cells = grid(methods=["lora", "coop"], datasets=["a"], shots=[4])
     results = records(cells)
